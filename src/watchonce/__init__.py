@@ -1,0 +1,1 @@
+"""watchonce: watch a long video once, ask it any number of questions."""

@@ -1,0 +1,204 @@
+"""The four contracts a method may sign, and the bodies it may be handed. All seams on one page.
+
+A method is one file in `methods/`; its kind is its base class here, its name the file's name, its
+options the fields of its dataclass. *How much to keep* is never an option: it is the `Budget`, a
+hard cap. This file knows the shapes of things, not one implementation of them.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+
+import numpy as np
+
+from watchonce.types import Answer, BadInput, FrameBatch, Note, Plan, Query, Recall, Scan, Tokens
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """How much may be looked at and kept. `None` means no cap; every other value is a hard one."""
+
+    fps: float | None = 1.0  # frames looked at, per second of video
+    frames: int | None = None  # frames looked at, per video
+    tokens: int | None = None  # tokens that leave a compressor, per window
+    memory: int | None = None  # items a memory keeps: tokens, or notes
+    rounds: int = 1  # looks an answerer may take
+
+    def __post_init__(self) -> None:
+        for name in ("fps", "frames", "tokens", "memory", "rounds"):
+            value = getattr(self, name)
+            if value is not None and not 0 < value < 2**31:
+                raise BadInput(f"budget.{name} must be above 0 and below 2^31, got {value}")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Prompt:
+    """A question laid out for one language model.
+
+    ids: int64 `[L]`. slots: bool `[L]`, True where a visual token stands. visual: `[V, D]` with
+    V = slots.sum(), in slot order. positions: int64 `[L]` or `[3, L]`; dropping visual tokens keeps
+    the positions of those that stay.
+    """
+
+    ids: Tensor
+    slots: Tensor
+    positions: Tensor
+    visual: Tensor | None = None
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A generated text, with the mean log-probability of its tokens."""
+
+    text: str
+    logprob: float
+    tokens: int
+
+
+class VLM(Protocol):
+    """A vision-language model, whatever its family: frames in, words out, every token placed in time."""
+
+    name: str  # hub id, folder name or "tiny"
+    revision: str  # hash of the weights or the hub commit
+    clip: int  # frames it reads best in one prompt
+    size: tuple[int, int]  # (height, width) in pixels of the frames `encode` expects
+
+    def encode(self, frames: FrameBatch) -> Tokens:
+        """Every frame becomes the same number of tokens of width D, in time, then row, order."""
+        ...
+
+    def prompt(
+        self, text: str, tokens: Tokens | None = None, notes: Sequence[Note] = (), system: str = ""
+    ) -> Prompt:
+        """Lays out one user turn: the frames of `tokens`, the notes `[1]..[n]` with their times, the text."""
+        ...
+
+    def generate(self, prompts: Sequence[Prompt], limit: int = 32) -> list[Reply]:
+        """Greedy continuation of each prompt, at most `limit` tokens, stopped at the end of turn."""
+        ...
+
+    def score(self, prompts: Sequence[Prompt], options: Sequence[Sequence[str]]) -> list[np.ndarray]:
+        """Per prompt, the mean token log-likelihood of each option: float64 `[len(options[i])]`."""
+        ...
+
+    def prefill(self, prompt: Prompt, cache: Any = None) -> Any:
+        """Runs the prompt through the language model; returns the key-value cache, grown in place if given."""
+        ...
+
+    def mount(self, folder: Path) -> AbstractContextManager[None]:
+        """Mounts a PEFT adapter while the context is open; the model is exactly restored after it."""
+        ...
+
+
+class TextEmbedder(Protocol):
+    """Sentences to unit vectors."""
+
+    name: str
+
+    def embed(self, texts: Sequence[str]) -> np.ndarray:
+        """float32 `[len(texts), D]`, rows of length 1 (or 0 for a text without known words)."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Bodies:
+    """The neural bodies handed to every part. A part that needs one it was not given says so at `bind`."""
+
+    vlm: VLM | None = None
+    text: TextEmbedder | None = None
+
+
+class Part(ABC):
+    """Anything discovery can find: a dataclass of options, bound to bodies before use."""
+
+    kind: ClassVar[str]
+    bodies: Bodies = Bodies()
+
+    def bind(self, bodies: Bodies) -> Part:
+        """Hands over the models; returns self."""
+        self.bodies = bodies
+        return self
+
+
+class Selector(Part):
+    """Which frames deserve a real look."""
+
+    kind = "select"
+    signals: ClassVar[tuple[str, ...]] = ()  # rows of `Scan.signals` it needs; none = no scan is made
+    waits: ClassVar[bool] = False  # True: it can only choose once the question is known
+
+    @abstractmethod
+    def select(self, scan: Scan, query: Query | None, budget: Budget) -> Plan:
+        """A plan of at most `budget.frames` times, each a time of the scan, strictly increasing."""
+
+
+class Compressor(Part):
+    """Fewer tokens for the same stretch of video."""
+
+    kind = "compress"
+
+    @abstractmethod
+    def compress(self, tokens: Tokens, query: Query | None, budget: Budget) -> Tokens:
+        """At most `budget.tokens` tokens in time order; a merged token spans all it stands for."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MemoryState:
+    """All a memory must keep to go on, or to be read: named tensors and dated notes."""
+
+    tensors: Mapping[str, Tensor] = field(default_factory=dict)
+    notes: tuple[Note, ...] = ()
+
+
+class Memory(Part):
+    """Written once, window by window; read by any number of questions."""
+
+    kind = "memory"
+    carrier: ClassVar[str]  # "tokens" | "kv" | "weights" | "notes"
+    encodes: ClassVar[bool] = True  # False: it wants no tokens, only frames
+
+    @abstractmethod
+    def write(self, frames: FrameBatch, tokens: Tokens | None, budget: Budget) -> None:
+        """Takes the next window, later than all before it; either may be empty, tokens None without a VLM."""
+
+    def add_notes(self, notes: Sequence[Note]) -> None:  # noqa: B027 -- most memories keep no notes
+        """Takes notes that came with the file (subtitles); the default lets them go."""
+
+    def finish(self, budget: Budget) -> None:  # noqa: B027 -- most memories have nothing left to do
+        """Called once, after the last window; a weights memory studies here."""
+
+    @abstractmethod
+    def read(self, query: Query) -> Recall:
+        """What the memory has for this question; nothing that starts after `query.before`."""
+
+    @abstractmethod
+    def state(self) -> MemoryState:
+        """A snapshot; `restore` of it in a fresh part goes on bit for bit."""
+
+    @abstractmethod
+    def restore(self, state: MemoryState) -> None:
+        """Takes up a snapshot made by `state`."""
+
+
+class Answerer(Part):
+    """Recall and question in, answer and evidence out."""
+
+    kind = "answer"
+
+    @abstractmethod
+    def answer(self, recalls: Sequence[Recall], queries: Sequence[Query]) -> list[Answer]:
+        """One answer per (recall, query) pair, in order; evidence best first."""
+
+
+KINDS: dict[str, type[Part]] = {c.kind: c for c in (Selector, Compressor, Memory, Answerer)}
