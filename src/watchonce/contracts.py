@@ -93,7 +93,7 @@ class VLM(Protocol):
         ...
 
     def prefill(self, prompt: Prompt, cache: Any = None) -> Any:
-        """Runs the prompt through the language model; returns the key-value cache, grown in place if given."""
+        """Runs the prompt through the language model; returns the cache, grown in place if given."""
         ...
 
     def mount(self, folder: Path) -> AbstractContextManager[None]:
@@ -172,10 +172,10 @@ class Memory(Part):
     def write(self, frames: FrameBatch, tokens: Tokens | None, budget: Budget) -> None:
         """Takes the next window, later than all before it; either may be empty, tokens None without a VLM."""
 
-    def add_notes(self, notes: Sequence[Note]) -> None:  # noqa: B027 -- most memories keep no notes
+    def add_notes(self, notes: Sequence[Note]) -> None:
         """Takes notes that came with the file (subtitles); the default lets them go."""
 
-    def finish(self, budget: Budget) -> None:  # noqa: B027 -- most memories have nothing left to do
+    def finish(self, budget: Budget) -> None:
         """Called once, after the last window; a weights memory studies here."""
 
     @abstractmethod

@@ -199,7 +199,11 @@ class Tokens:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Query:
-    """A question. Given two of `activity`, `image` (the object) and `span`, a relational query asks the third."""
+    """A question.
+
+    Given two of `activity`, `image` (the object) and `span`, a relational
+    query asks the third.
+    """
 
     text: str = ""
     choices: tuple[str, ...] = ()
@@ -239,7 +243,7 @@ class Scan:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Plan:
-    """What a selector wants to see: times in seconds, strictly increasing; `size` = shortest side in pixels."""
+    """What a selector wants to see: strictly increasing times in seconds; `size` = shortest side, pixels."""
 
     times: np.ndarray  # float64 [K]
     size: int | None = None
