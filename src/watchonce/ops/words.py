@@ -1,0 +1,130 @@
+"""Dated notes, searched by words (SQLite FTS5) and, when vectors are given, by meaning.
+
+The index lives in memory and is built from the notes when a memory is loaded; nothing is stored.
+It knows neither models nor files: vectors come in as arrays.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from watchonce.types import Note, Span
+
+# Words that carry the form of a question, not its subject. FTS5 would match them everywhere.
+STOP = frozenset(
+    """a about after all am an and any anyone anybody anything are as at be been before being between but by
+    can could did do does doing during each ever every few for from get gets give had has have having he
+    her him his how i if in into is it its itself just last first list long many may me might minute
+    minutes moment more most much must my next no not now object objects of off on once one ones or other
+    our out over part people person please second seconds see seen shall she should show shown so some
+    somebody someone something tell than that the their them then there these they thing things this
+    those thing time times to too under until up use used very video was we were what when where which
+    while who whom whose why will with within would you your yes happen happens happened happening go
+    going place took take taken""".split()
+)
+WORD = re.compile(r"[^\W_]+", re.UNICODE)
+CLOCK = re.compile(r"\b(?:(\d{1,2}):)?(\d{1,2}):(\d{2})(?:\.(\d+))?\b")
+
+
+def content_words(text: str) -> list[str]:
+    """The words of a question that a note could contain, lower case, in order, each once; no clock times."""
+    words = (w.lower() for w in WORD.findall(CLOCK.sub(" ", text)))
+    return list(dict.fromkeys(w for w in words if w not in STOP and len(w) > 1))
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A note with how well it fits: `score` orders, `cover` is the share of the question's words in it, 0..1."""
+
+    row: int
+    note: Note
+    score: float
+    cover: float
+
+
+class NoteIndex:
+    """Notes in time order, searchable. Rows are positions in `notes`."""
+
+    def __init__(self, notes: Sequence[Note], vectors: np.ndarray | None = None) -> None:
+        """vectors: float32 `[len(notes), D]` of unit rows, or None for words alone."""
+        self.notes = list(notes)
+        self.vectors = vectors
+        self.starts = np.array([n.start for n in self.notes])
+        self.ends = np.array([n.end for n in self.notes])
+        self._rarity: dict[str, float] = {}
+        # One connection may serve a threaded server: reads only, guarded by SQLite's own mutex.
+        self._db = sqlite3.connect(":memory:", check_same_thread=False)
+        self._db.execute("CREATE VIRTUAL TABLE note USING fts5(text, tokenize='porter unicode61')")
+        self._db.executemany(
+            "INSERT INTO note(rowid, text) VALUES (?, ?)", ((i, n.text) for i, n in enumerate(self.notes))
+        )
+
+    def rarity(self, word: str) -> float:
+        """Inverse document frequency of a word (0 for one that stands in every note); unknown words rank top."""
+        if word not in self._rarity:
+            (count,) = self._db.execute(
+                "SELECT count(*) FROM note WHERE note MATCH ?", (_quote(word),)
+            ).fetchone()
+            self._rarity[word] = math.log((len(self.notes) + 1) / (count + 1)) + 1e-6
+        return self._rarity[word]
+
+    def search(
+        self,
+        text: str,
+        limit: int,
+        *,
+        vector: np.ndarray | None = None,
+        span: Span | None = None,
+        before: float | None = None,
+    ) -> list[Hit]:
+        """The best `limit` notes for a question, best first.
+
+        vector: the question's unit vector `[D]`, used when the index has vectors too. Only notes that
+        touch `span` and start before `before` count. Without any word to search, a span gives all its notes.
+        """
+        words = content_words(text)
+        allowed = self._allowed(span, before)
+        cover = self._cover(words, allowed)
+        near: dict[int, float] = {}
+        if vector is not None and self.vectors is not None:
+            cosine = np.where(allowed, self.vectors @ vector, -1.0)
+            best = np.argsort(-cosine, kind="stable")[: 4 * limit]
+            near = {int(row): float(cosine[row]) for row in best if cosine[row] > 0}
+        if span is not None and not words:
+            near |= {int(row): near.get(int(row), 0.0) for row in np.flatnonzero(allowed)}
+        rows = cover.keys() | near.keys()
+        hits = [
+            Hit(r, self.notes[r], cover.get(r, 0.0) + 0.5 * near.get(r, 0.0), cover.get(r, 0.0)) for r in rows
+        ]
+        hits.sort(key=lambda h: (-h.score, h.note.start, h.row))
+        return hits[:limit]
+
+    def unknown(self, text: str) -> list[str]:
+        """The question's words that stand in no note at all."""
+        return [w for w in content_words(text) if self.rarity(w) >= math.log(len(self.notes) + 1)]
+
+    def _allowed(self, span: Span | None, before: float | None) -> np.ndarray:
+        mask = np.ones(len(self.notes), bool)
+        if span is not None:
+            mask &= (self.ends > span.start) & (self.starts < max(span.end, span.start + 1e-9))
+        if before is not None:
+            mask &= self.starts < before
+        return mask
+
+    def _cover(self, words: list[str], allowed: np.ndarray) -> dict[int, float]:
+        total = sum(self.rarity(w) for w in words)
+        share = np.zeros(len(self.notes))
+        for word in words:
+            rows = self._db.execute("SELECT rowid FROM note WHERE note MATCH ?", (_quote(word),)).fetchall()
+            share[[row for (row,) in rows]] += self.rarity(word) / total
+        return {int(row): float(share[row]) for row in np.flatnonzero((share > 0) & allowed)}
+
+
+def _quote(word: str) -> str:
+    return '"' + word.replace('"', '""') + '"'
