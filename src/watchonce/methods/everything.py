@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
 from watchonce.contracts import Budget, Memory, MemoryState
-from watchonce.types import FrameBatch, Query, Recall, Span, Tokens
+from watchonce.types import FrameBatch, Query, Recall, Tokens
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -57,9 +57,7 @@ class Everything(Memory):
         if query.before is not None:
             mask &= kept.start < query.before
         kept = kept[mask]
-        if len(kept) == 0:
-            return Recall()
-        return Recall(tokens=kept, looked=(Span(float(kept.start.min()), float(kept.end.max())),))
+        return Recall(tokens=kept) if len(kept) else Recall()
 
     def state(self) -> MemoryState:
         """The tokens, and where the thinning stands."""

@@ -40,7 +40,7 @@ def content_words(text: str) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """A note with how well it fits: `score` orders, `cover` is the share of the question's words in it, 0..1."""
+    """A note and how well it fits: `score` orders; `cover`, 0..1, is the share of the question in it."""
 
     row: int
     note: Note
@@ -66,7 +66,7 @@ class NoteIndex:
         )
 
     def rarity(self, word: str) -> float:
-        """Inverse document frequency of a word (0 for one that stands in every note); unknown words rank top."""
+        """Inverse document frequency: near 0 for a word of every note, top for one of none."""
         if word not in self._rarity:
             (count,) = self._db.execute(
                 "SELECT count(*) FROM note WHERE note MATCH ?", (_quote(word),)
@@ -105,6 +105,20 @@ class NoteIndex:
         hits.sort(key=lambda h: (-h.score, h.note.start, h.row))
         return hits[:limit]
 
+    def around(self, row: int, count: int, before: float | None = None) -> list[int]:
+        """Up to `count` rows of the same source on either side: earlier starts, then later ones."""
+        note = self.notes[row]
+        left, right = [], []
+        for other in range(row - 1, max(-1, row - 1 - 8 * count), -1):
+            near = self.notes[other]
+            if near.source == note.source and near.start < note.start and len(left) < count:
+                left.append(other)
+        for other in range(row + 1, min(len(self.notes), row + 1 + 8 * count)):
+            near = self.notes[other]
+            if near.source == note.source and near.start > note.start and len(right) < count:
+                right.append(other)
+        return [r for r in left + right if before is None or self.notes[r].start < before]
+
     def unknown(self, text: str) -> list[str]:
         """The question's words that stand in no note at all."""
         return [w for w in content_words(text) if self.rarity(w) >= math.log(len(self.notes) + 1)]
@@ -128,3 +142,32 @@ class NoteIndex:
 
 def _quote(word: str) -> str:
     return '"' + word.replace('"', '""') + '"'
+
+
+def asked_span(text: str) -> tuple[Span | None, str]:
+    """The stretch of time a question names, and the question without it.
+
+    `at 12:30` and `at 1:02:03` name an instant, `between 1:00 and 2:00` and `1:00-2:00` a stretch,
+    `after 5:00` and `before 5:00` everything on that side, `minute 12` (or `in minute 12`) those 60 seconds.
+    """
+    times = [_seconds(m) for m in CLOCK.finditer(text)]
+    rest = CLOCK.sub(" ", text)
+    if len(times) >= 2:
+        return Span(min(times[:2]), max(times[:2])), rest
+    if len(times) == 1:
+        lead = text[: next(CLOCK.finditer(text)).start()].lower().rstrip()
+        if lead.endswith(("after", "since", "from")):
+            return Span(times[0], math.inf), rest
+        if lead.endswith(("before", "until", "till", "by")):
+            return Span(0.0, times[0]), rest
+        return Span(times[0], times[0]), rest
+    minute = re.search(r"\bminute (\d{1,5})\b", text, re.IGNORECASE)
+    if minute is not None:
+        start = 60.0 * int(minute[1])
+        return Span(start, start + 60.0), text[: minute.start()] + text[minute.end() :]
+    return None, text
+
+
+def _seconds(found: re.Match[str]) -> float:
+    hours, minutes, seconds, fraction = found.groups()
+    return int(hours or 0) * 3600 + int(minutes) * 60 + int(seconds) + float(f"0.{fraction or 0}")

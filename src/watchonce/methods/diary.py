@@ -1,0 +1,184 @@
+"""diary · notes memory · no single paper: dated captions, as LLoVi, Goldfish and many agents keep.
+
+Every `stride` seconds the VLM describes the `segment` seconds around it; the description vouches for the
+middle `stride` seconds only, so neighbouring looks overlap while their notes tile the timeline. Each
+sentence is a note of its own, and equal sentences that touch are one note with one span. Subtitles are
+notes too. Without a VLM the diary holds what is true of any video: its scenes and its subtitles.
+
+Reading is a search by words (and by meaning when a text embedder is given), with the notes just before
+and after each of the best hits, in time order. A clock time in the question is a filter, not a word.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from watchonce.contracts import Budget, Memory, MemoryState
+from watchonce.ops.frames import thin
+from watchonce.ops.segment import Scene, SceneStream, sketch
+from watchonce.ops.words import Hit, NoteIndex, asked_span
+from watchonce.types import FrameBatch, Note, Query, Recall, Tokens
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+SENTENCE = re.compile(r"(?<=[.!?;])\s+|\n+")
+BATCH = 16  # prompts a generate call; fixed, so that a resumed run repeats the same arithmetic
+
+
+@dataclass
+class Diary(Memory):
+    """Dated sentences, searched."""
+
+    carrier: ClassVar[str] = "notes"
+
+    segment: float = 8.0  # seconds one description looks at
+    stride: float = 4.0  # seconds one description vouches for
+    prompt: str = "Describe what happens."
+    limit: int = 48  # tokens of one description
+    recall: int = 10  # notes handed to the answerer
+    nearby: int = 1  # notes before and after each of the best two hits
+
+    _scenes: SceneStream = field(default_factory=SceneStream, init=False, repr=False)
+    _pending: Tokens | None = field(default=None, init=False, repr=False)
+    _next: int = field(default=0, init=False, repr=False)  # number of the next segment
+    _open: dict[str, Note] = field(default_factory=dict, init=False, repr=False)
+    _notes: list[Note] = field(default_factory=list, init=False, repr=False)
+    _vectors: np.ndarray | None = field(default=None, init=False, repr=False)
+    _index: NoteIndex | None = field(default=None, init=False, repr=False)
+
+    # -- writing
+
+    def write(self, frames: FrameBatch, tokens: Tokens | None, budget: Budget) -> None:
+        """Describes every segment that is now complete; keeps the tail for the next window."""
+        self._add_scenes(self._scenes.push(sketch(frames.pixels), frames.start, frames.end))
+        if tokens is not None and len(tokens):
+            self._pending = tokens if self._pending is None else Tokens.cat([self._pending, tokens])
+        if self._pending is not None and len(self._pending):
+            self._describe(until=float(self._pending.start.max()))
+
+    def add_notes(self, notes: Sequence[Note]) -> None:
+        """Keeps the file's own notes (subtitles)."""
+        self._notes.extend(notes)
+
+    def finish(self, budget: Budget) -> None:
+        """Describes the last segments, closes every note, keeps at most `budget.memory`, embeds them."""
+        self._add_scenes(self._scenes.flush())
+        if self._pending is not None and len(self._pending):
+            self._describe(until=math.inf)
+        self._close(math.inf)
+        if budget.memory is not None and len(self._notes) > budget.memory:
+            weight = [
+                (-(n.score if n.score is not None else 1.0), n.start - n.end, n.start) for n in self._notes
+            ]
+            best = sorted(range(len(self._notes)), key=weight.__getitem__)[: budget.memory]
+            self._notes = [self._notes[i] for i in best]
+        self._notes.sort(key=lambda n: (n.start, n.end, n.source, n.text))
+        if self.bodies.text is not None and self._notes:
+            self._vectors = self.bodies.text.embed([n.text for n in self._notes])
+        self._pending = None
+
+    def _describe(self, until: float) -> None:
+        """Captions each segment that ends by `until`, in batches of one size."""
+        vlm, pending = self.bodies.vlm, self._pending
+        if vlm is None or pending is None:
+            return
+        margin = (self.segment - self.stride) / 2
+        last = float(pending.start.max())
+        jobs: list[tuple[float, Tokens]] = []
+        while True:
+            core = self._next * self.stride
+            start, end = core - margin, core + self.stride + margin
+            if end > until or core > last:
+                break
+            inside = pending[(pending.start >= start) & (pending.start < end)]
+            if len(inside):
+                jobs.append((core, thin(inside, vlm.clip)))
+            self._next += 1
+        for first in range(0, len(jobs), BATCH):
+            batch = jobs[first : first + BATCH]
+            replies = vlm.generate([vlm.prompt(self.prompt, tokens=t) for _, t in batch], self.limit)
+            for (core, seen), reply in zip(batch, replies, strict=True):
+                end = min(core + self.stride, max(float(seen.end.max()), core))
+                self._add_caption(reply.text, core, end, math.exp(reply.logprob))
+        keep = pending.start >= self._next * self.stride - margin
+        self._pending = pending[keep]
+
+    def _add_caption(self, text: str, start: float, end: float, score: float) -> None:
+        self._close(start)
+        for sentence in SENTENCE.split(text.strip()):
+            said = sentence.strip().rstrip(" .;").strip()
+            if not said:
+                continue
+            known = self._open.get(said)
+            if known is None:
+                self._open[said] = Note(said, start, end, "caption", round(score, 4))
+            else:
+                self._open[said] = replace(known, end=end, score=max(known.score or 0.0, round(score, 4)))
+
+    def _close(self, now: float) -> None:
+        """Notes not said again within one stride are over."""
+        over = [text for text, note in self._open.items() if note.end + self.stride < now + 1e-6]
+        self._notes.extend(self._open.pop(text) for text in over)
+
+    def _add_scenes(self, scenes: Sequence[Scene]) -> None:
+        self._notes.extend(Note(f"scene: {s.look}", s.start, s.end, "scene") for s in scenes)
+
+    # -- reading
+
+    def read(self, query: Query) -> Recall:
+        """The best notes and their neighbours in time order; `Note.score` is how well each fits."""
+        if self._index is None:
+            self._index = NoteIndex(self._notes, self._vectors)
+        index = self._index
+        span, text = asked_span(query.text)
+        if query.span is not None:
+            span = query.span
+        vector = None
+        if self._vectors is not None and self.bodies.text is not None:
+            vector = self.bodies.text.embed([text])[0]
+        hits = index.search(text, self.recall, vector=vector, span=span, before=query.before)
+        chosen: dict[int, Hit] = {}
+        for hit in hits[:2]:
+            for row in index.around(hit.row, self.nearby, query.before):
+                chosen.setdefault(row, Hit(row, index.notes[row], 0.0, 0.0))
+        room = max(1, self.recall - len([r for r in chosen if all(r != h.row for h in hits[:2])]))
+        for hit in hits[:room]:
+            chosen[hit.row] = hit
+        notes = [replace(h.note, score=round(h.score, 4)) for _, h in sorted(chosen.items())]
+        return Recall(notes=tuple(notes[: self.recall]))
+
+    # -- keeping
+
+    def state(self) -> MemoryState:
+        """Notes, the open ones marked by their place at the end, and the tail of the stream."""
+        import torch
+
+        numbers = [self._next, len(self._open)]
+        tensors: dict[str, Tensor] = {
+            "progress": torch.tensor(numbers),
+            "scenes": torch.from_numpy(self._scenes.state()),
+        }
+        if self._pending is not None:
+            tensors |= {f"pending.{name}": value for name, value in self._pending.state().items()}
+        if self._vectors is not None:
+            tensors["vectors"] = torch.from_numpy(np.ascontiguousarray(self._vectors))
+        return MemoryState(tensors, (*self._notes, *self._open.values()))
+
+    def restore(self, state: MemoryState) -> None:
+        """Takes up a snapshot."""
+        tensors: dict[str, Any] = dict(state.tensors)
+        self._next, opened = (int(v) for v in tensors["progress"])
+        cut = len(state.notes) - opened
+        self._notes, self._open = list(state.notes[:cut]), {n.text: n for n in state.notes[cut:]}
+        self._scenes.restore(tensors["scenes"].numpy())
+        named = {k.removeprefix("pending."): v for k, v in tensors.items() if k.startswith("pending.")}
+        self._pending = Tokens(**named) if named else None
+        self._vectors = tensors["vectors"].numpy() if "vectors" in tensors else None
+        self._index = None
