@@ -136,7 +136,6 @@ class Selector(Part):
 
     kind = "select"
     signals: ClassVar[tuple[str, ...]] = ()  # rows of `Scan.signals` it needs; none = no scan is made
-    waits: ClassVar[bool] = False  # True: it can only choose once the question is known
 
     @abstractmethod
     def select(self, scan: Scan, query: Query | None, budget: Budget) -> Plan:
@@ -166,7 +165,6 @@ class Memory(Part):
 
     kind = "memory"
     carrier: ClassVar[str]  # "tokens" | "kv" | "weights" | "notes"
-    encodes: ClassVar[bool] = True  # False: it wants no tokens, only frames
 
     @abstractmethod
     def write(self, frames: FrameBatch, tokens: Tokens | None, budget: Budget) -> None:

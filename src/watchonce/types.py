@@ -265,9 +265,10 @@ class Recall:
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What an answer cost."""
+    """What an answer cost: `seconds` in all, `recall` of them for reading the memory."""
 
     seconds: float = 0.0
+    recall: float = 0.0
     tokens: int = 0
     bytes: int = 0
 

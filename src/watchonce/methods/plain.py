@@ -19,7 +19,7 @@ from watchonce.clock import span_text
 from watchonce.contracts import VLM, Answerer, Prompt, Reply
 from watchonce.ops.frames import split, thin
 from watchonce.ops.words import content_words
-from watchonce.types import Answer, Cost, Note, Query, Recall, Span, Tokens
+from watchonce.types import Answer, Cost, Note, Query, Recall, Span
 
 CITATION = re.compile(r"\[(\d{1,3})\]")
 NOTHING = re.compile(r"\b(not found|no answer|cannot be answered|can't be answered)\b", re.IGNORECASE)

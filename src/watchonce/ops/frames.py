@@ -1,4 +1,4 @@
-"""Token sets by the frame: a frame's tokens share their start time and stay together. Pure tensor functions."""
+"""Token sets by the frame: the tokens of a frame share their start and stay together. Pure functions."""
 
 from __future__ import annotations
 
