@@ -313,7 +313,7 @@ def _rhythm(
     visits: tuple[Visit, ...],
     placements: tuple[tuple[Placement, ...], ...],
 ) -> tuple[tuple[Event, ...], tuple[IdleHand, ...]]:
-    """Events of 8 to 45 s (log-normal, median 14), gaps of 2 to 12 s; now and then a second one beside."""
+    """Events of 8 to 45 s (log-normal), gaps of 2 to 12 s; now and then a second one beside."""
     drafts: list[tuple[float, float, str, int, str]] = []
     hands: list[IdleHand] = []
 
@@ -342,7 +342,10 @@ def _rhythm(
 
 
 def _length(rng: np.random.Generator) -> float:
-    return float(np.clip(rng.lognormal(math.log(14.0), 0.5), 8.0, 45.0))
+    """Seconds: log-normal between 8 and 45, fitted to the Ego4D Goal-Step spans of that length."""
+    while not 8.0 <= (length := float(rng.lognormal(math.log(15.0), 0.65))) <= 45.0:
+        pass
+    return length
 
 
 def _activity(rng: np.random.Generator, instance: Instance) -> str:
