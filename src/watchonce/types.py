@@ -2,7 +2,8 @@
 
 Times are container seconds (float64), half-open `[start, end)`; a frame's time is its own
 presentation time stamp, never an index divided by a rate. This file knows no model, no file
-format and no method; torch is not imported until a tensor is joined, so it loads in milliseconds.
+format and no method; numpy and torch are not imported until arrays are made or joined, so that
+`watchonce --help` does not wait for them.
 """
 
 from __future__ import annotations
@@ -12,9 +13,8 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
-import numpy as np
-
 if TYPE_CHECKING:
+    import numpy as np
     from torch import Tensor
 
 
@@ -89,6 +89,8 @@ class FrameBatch:
     end: np.ndarray
 
     def __post_init__(self) -> None:
+        import numpy as np
+
         count = len(self.pixels)
         if self.pixels.ndim != 4 or self.pixels.shape[1] != 3 or self.pixels.dtype != np.uint8:
             raise BadInput(
@@ -104,8 +106,8 @@ class FrameBatch:
 
     def __getitem__(self, index: Any) -> FrameBatch:
         """Slice, mask or index list; pixels and times stay together. An int keeps the axis."""
-        if isinstance(index, int | np.integer):
-            index = slice(index, index + 1 or None)
+        if hasattr(index, "__index__"):
+            index = slice(int(index), int(index) + 1 or None)
         return FrameBatch(self.pixels[index], self.start[index], self.end[index])
 
     @property
@@ -116,12 +118,16 @@ class FrameBatch:
     @staticmethod
     def empty(height: int = 1, width: int = 1) -> FrameBatch:
         """A batch of no frames."""
+        import numpy as np
+
         none = np.zeros(0)
         return FrameBatch(np.zeros((0, 3, height, width), np.uint8), none, none)
 
     @staticmethod
     def cat(batches: Sequence[FrameBatch]) -> FrameBatch:
         """Joins batches in the order given; their times must go on increasing."""
+        import numpy as np
+
         full = [b for b in batches if len(b)]
         if not full:
             return batches[0] if batches else FrameBatch.empty()

@@ -1,0 +1,258 @@
+"""The verbs. Each reads its arguments, calls one function of a lower floor, and prints what came back."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from watchonce import __version__
+from watchonce.cli.output import progress_bar, say, show, time_range, write
+from watchonce.clock import clock, parse_clock, parse_span
+from watchonce.types import Answer, BadInput, Query
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    help="Watch a long video once, into a small memory; ask it any number of questions, each answered with"
+    " the times that prove it. Times are read as 90, 1:30 or 00:01:30.5 and printed as HH:MM:SS.mmm.",
+)
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
+Set = Annotated[list[str] | None, typer.Option("--set", help="Override a recipe value: table.key=value.")]
+Where = Annotated[str, typer.Argument(help="A memory folder, or a name from `list`.")]
+Model = Annotated[
+    str | None,
+    typer.Option(help="Hub id, local folder, tiny, none, or http://host/v1#model. Default: the recipe's."),
+]
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        write(f"watchonce {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _top(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    del version
+
+
+@app.command()
+def watch(
+    video: Annotated[Path, typer.Argument(help="The video file.")],
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Memory folder to write.")] = None,
+    recipe: Annotated[str, typer.Option(help="Recipe name, memory name, or a .toml file.")] = "diary",
+    model: Model = None,
+    overrides: Set = None,
+    force: Annotated[bool, typer.Option(help="Replace what is at --out.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Watch VIDEO once into a memory; run again after an interruption and it goes on."""
+    from watchonce import memory as room
+
+    began = time.monotonic()
+    with progress_bar(video.name) as bar:
+        made = room.watch(
+            video,
+            out,
+            recipe=recipe,
+            model=model,
+            overrides=overrides or (),
+            force=force,
+            report=lambda p: bar(p.stage, p.done, p.total, p.speed),
+            tell=lambda line: say(f"watchonce: {line}"),
+        )
+    seconds = time.monotonic() - began
+    for warning in made.manifest["coverage"]["warnings"]:
+        say(f"watchonce: warning: {warning}")
+    info_ = _info(made)
+    if as_json:
+        return show({**info_, "timing": {"seconds": seconds, "real_time": made.duration / seconds}})
+    write(
+        f"{made.path}: {clock(made.duration)} of video in {seconds:.1f} s"
+        f" ({made.duration / seconds:.1f} x real time), {info_['bytes'] / 1e6:.2f} MB, {info_['items']}"
+    )
+    return None
+
+
+@app.command()
+def ask(
+    memory: Where,
+    question: Annotated[list[str] | None, typer.Argument(help="One question, or several.")] = None,
+    questions: Annotated[
+        str | None, typer.Option(help="A file with a question a line; - reads stdin.")
+    ] = None,
+    choice: Annotated[list[str] | None, typer.Option(help="An option to choose from; repeat it.")] = None,
+    span: Annotated[str | None, typer.Option(help="Only this stretch: START-END.")] = None,
+    before: Annotated[str | None, typer.Option(help="Use nothing later than this time.")] = None,
+    model: Model = None,
+    picture: Annotated[Path | None, typer.Option(help="Draw timeline and evidence into this PNG.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Ask a memory; the video is not needed any more."""
+    texts = list(question or []) + _lines(questions)
+    if not texts:
+        raise BadInput('no question was given; write watchonce ask MEMORY "what happened at 1:30?"')
+    if picture is not None and len(texts) > 1:
+        raise BadInput(f"--picture draws one question, {len(texts)} were given; ask them one at a time")
+    limits: dict[str, Any] = {"choices": tuple(choice or ())}
+    limits["span"] = parse_span(span) if span is not None else None
+    limits["before"] = parse_clock(before) if before is not None else None
+    began = time.perf_counter()
+    from watchonce.memory import Memory
+
+    opened = Memory.open(memory, model=model)
+    load = time.perf_counter() - began
+    for text in texts:
+        query = Query(text, **limits)
+        answer = opened.ask(query)
+        if picture is not None:
+            from watchonce.picture import draw_answer
+
+            draw_answer(opened, query, answer, picture)
+        if as_json:
+            show({"question": text, **_answer(answer), "timing": _timing(load, answer), **_source(opened)})
+        else:
+            _print_answer(text if len(texts) > 1 else "", answer)
+    return
+
+
+def _lines(source: str | None) -> list[str]:
+    if source is None:
+        return []
+    try:
+        text = sys.stdin.read() if source == "-" else Path(source).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadInput(f"--questions {source}: {error}; give a UTF-8 text file, or -") from error
+    return [line.strip() for line in text.splitlines() if line.strip()]
+
+
+def _answer(answer: Answer) -> dict[str, Any]:
+    evidence = [
+        {"start": s.start, "end": s.end, "score": s.score, "text": time_range(s.start, s.end)}
+        for s in answer.evidence
+    ]
+    return {
+        "answer": answer.text,
+        "choice": answer.choice,
+        "scores": list(answer.scores),
+        "evidence": evidence,
+        "not_found": answer.not_found,
+    }
+
+
+def _timing(load: float, answer: Answer) -> dict[str, float]:
+    cost = answer.cost
+    return {
+        "load": round(load, 6),
+        "recall": round(cost.recall, 6),
+        "answer": round(cost.seconds - cost.recall, 6),
+        "total": round(cost.seconds, 6),
+    }
+
+
+def _source(opened: Any) -> dict[str, Any]:
+    wrote = opened.manifest["models"]["vlm"]
+    return {"memory": opened.path.name, "model": wrote["name"] if wrote and opened.bodies.vlm else None}
+
+
+def _print_answer(question: str, answer: Answer) -> None:
+    if question:
+        write(f"\n{question}")
+    write(answer.text)
+    for span in answer.evidence:
+        write(f"  {time_range(span.start, span.end)}" + (f"  {span.score:.2f}" if span.score else ""))
+
+
+def _info(opened: Any) -> dict[str, Any]:
+    manifest = opened.manifest
+    items = ", ".join(f"{count} {kind} notes" for kind, count in sorted(manifest["notes"].items()))
+    tokens = manifest["tensors"].get("tokens.data")
+    return {
+        "memory": opened.path.name,
+        "path": str(opened.path),
+        "bytes": opened.stored.size,
+        "items": items or (f"{tokens[0]} tokens" if tokens else "nothing"),
+        **{k: manifest[k] for k in ("source", "models", "coverage", "notes", "recipe", "version", "schema")},
+    }
+
+
+@app.command()
+def info(memory: Where, as_json: Json = False) -> None:
+    """Show what a memory was made from, with what, and what it covers."""
+    from watchonce import library
+
+    stored = library.load(library.Catalogue().resolve(memory))
+    opened = _Closed(stored.path, stored.manifest, stored)
+    found = _info(opened)
+    if as_json:
+        return show(found)
+    source, coverage, models = found["source"], found["coverage"], found["models"]
+    write(f"memory    {found['memory']}  {found['bytes'] / 1e6:.2f} MB, {found['items']}")
+    write(f"source    {source['name']}  {clock(source['duration'])}  {source['width']}x{source['height']}")
+    write(f"content   {source['fingerprint']}")
+    vlm = models["vlm"]
+    write(f"model     {vlm['name'] + ' ' + vlm['revision'][:12] if vlm else 'none'}")
+    write(f"recipe    {found['recipe']['name']}  (watchonce {found['version']})")
+    write(
+        f"coverage  watched {clock(coverage['watched'])} of {clock(coverage['declared'])}, kept"
+        f" {coverage['kept']} frames" + (f" at {coverage['fps']:g} a second" if coverage["fps"] else "")
+    )
+    for gap in coverage["gaps"]:
+        write(f"  gap     {time_range(gap['start'], gap['end'])}  {gap['reason']}")
+    for warning in coverage["warnings"]:
+        write(f"  warning {warning}")
+    return None
+
+
+class _Closed:
+    """A memory read for its facts alone: no model is loaded."""
+
+    def __init__(self, path: Path, manifest: Any, stored: Any) -> None:
+        self.path, self.manifest, self.stored = path, manifest, stored
+
+
+@app.command("list")
+def list_(as_json: Json = False) -> None:
+    """List the memories this machine knows, newest first."""
+    from watchonce.library import Catalogue
+
+    rows = Catalogue().rows()
+    if as_json:
+        return show({"memories": rows})
+    if not rows:
+        write("no memories yet; make one with: watchonce watch VIDEO")
+    for row in rows:
+        gone = "" if row["present"] else "  (folder gone)"
+        write(f"{row['name']:24} {clock(row['duration'])}  {row['recipe']:12} {row['path']}{gone}")
+    return None
+
+
+@app.command()
+def verify(memory: Where, as_json: Json = False) -> None:
+    """Check every file of a memory; name the damaged ones and exit with 4."""
+    from watchonce import library
+    from watchonce.types import DamagedMemory
+
+    path = library.Catalogue().resolve(memory)
+    faults = library.verify(path)
+    if not faults:
+        library.load(path)  # the schema and the tensors, too
+    if as_json:
+        show({"memory": path.name, "ok": not faults, "faults": [{"file": f, "fault": w} for f, w in faults]})
+        raise typer.Exit(DamagedMemory.exit_code if faults else 0)
+    if faults:
+        listed = "; ".join(f"{file}: {what}" for file, what in faults)
+        raise DamagedMemory(f"{path.name} is not whole: {listed}; restore it, or watch the video again")
+    write(f"{path.name}: every file is as it was written")
+    return

@@ -1,0 +1,139 @@
+"""The verbs of the workshop: draw, train, eval, doctor."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from watchonce.cli.app import Json, Model, Set, app
+from watchonce.cli.output import progress_bar, show, write
+from watchonce.clock import clock, parse_clock
+from watchonce.types import BadInput
+
+
+@app.command()
+def draw(
+    out: Annotated[Path, typer.Argument(help="The film to write; its truth goes beside it as .json.")],
+    minutes: Annotated[float | None, typer.Option(help="Length in minutes.")] = None,
+    duration: Annotated[str | None, typer.Option(help="Length as a time: 90, 1:30, 24:00:00.")] = None,
+    seed: Annotated[int, typer.Option(help="One seed, one world.")] = 0,
+    split: Annotated[
+        str, typer.Option(help="train, val or test: worlds of different splits never meet.")
+    ] = "test",
+    fps: Annotated[float, typer.Option(help="Frames a second of the film.")] = 5.0,
+    size: Annotated[str, typer.Option(help="WIDTHxHEIGHT in pixels.")] = "96x96",
+    needles: Annotated[int, typer.Option(help="Inserted words and pictures to be found.")] = 0,
+    vary: Annotated[bool, typer.Option(help="Vary the frame rate along the film.")] = False,
+    gop: Annotated[float, typer.Option(help="Seconds between keyframes.")] = 10.0,
+    as_json: Json = False,
+) -> None:
+    """Draw a film of a made-up house whose every event is known, with questions and answers."""
+    from watchonce.video.drawn.film import draw as draw_film
+
+    if (minutes is None) == (duration is None):
+        raise BadInput("give the length once: --minutes 30, or --duration 0:30:00")
+    seconds = minutes * 60 if minutes is not None else parse_clock(duration or "")
+    width, cross, height = size.lower().partition("x")
+    if not cross or not width.isdigit() or not height.isdigit():
+        raise BadInput(f"--size {size!r} is not WIDTHxHEIGHT, for example 1280x720")
+    with progress_bar(out.name) as bar:
+        truth = draw_film(
+            out,
+            seconds=seconds,
+            seed=seed,
+            split=split,
+            fps=fps,
+            size=(int(width), int(height)),
+            needles=needles,
+            vary=vary,
+            gop=gop,
+            progress=lambda done, total: bar("draw", done, total, 0.0),
+        )
+    if as_json:
+        return show(
+            {"video": str(out), "truth": str(truth), "duration": seconds, "seed": seed, "split": split}
+        )
+    write(f"{out}: {clock(seconds)}, seed {seed} of {split}; its truth is in {truth}")
+    return None
+
+
+@app.command("eval")
+def eval_(
+    recipe: Annotated[str, typer.Argument(help="Recipe name, memory name, or a .toml file.")],
+    benchmark: Annotated[str, typer.Argument(help="Benchmark name.")] = "drawn",
+    split: Annotated[str, typer.Option(help="val or test.")] = "test",
+    seeds: Annotated[str, typer.Option(help="Seeds of the films, 1,2,3.")] = "1,2,3",
+    minutes: Annotated[float, typer.Option(help="Length of each film.")] = 10.0,
+    questions: Annotated[int, typer.Option(help="Questions a film.")] = 60,
+    model: Model = None,
+    overrides: Set = None,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Results file (JSON).")] = None,
+    as_json: Json = False,
+) -> None:
+    """Measure a recipe: accuracy and citation error beside prior, random, uniform and ceiling."""
+    from watchonce import evaluate
+
+    with progress_bar(f"{recipe} on {benchmark}") as bar:
+        result = evaluate.evaluate(
+            recipe,
+            benchmark,
+            split=split,
+            seeds=tuple(_numbers(seeds)),
+            options={"minutes": minutes, "questions": questions},
+            model=model,
+            overrides=overrides or (),
+            progress=lambda stage, done, total: bar(stage, done, total, 0.0),
+        )
+    if out is not None:
+        evaluate.save(result, out)
+    if as_json:
+        return show(result)
+    write(evaluate.table(result))
+    return None
+
+
+def _numbers(text: str) -> list[int]:
+    try:
+        return [int(part) for part in text.split(",")]
+    except ValueError:
+        raise BadInput(f"--seeds {text!r} is not a list of whole numbers like 1,2,3") from None
+
+
+@app.command()
+def train(
+    what: Annotated[str, typer.Argument(help="What to train: tiny.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the weights.")] = Path("tiny"),
+    scale: Annotated[float, typer.Option(help="Share of the full number of steps.")] = 1.0,
+    seed: Annotated[int, typer.Option(help="Seed of weights and films.")] = 0,
+    resume: Annotated[bool, typer.Option(help="Go on from the last checkpoint in --out.")] = True,
+    as_json: Json = False,
+) -> None:
+    """Train a model that ships, from nothing, on drawn films."""
+    from watchonce import train as room
+
+    known = {"tiny": "train_tiny"}
+    if what not in known:
+        raise BadInput(f"nothing called {what!r} can be trained; known: {', '.join(known)}")
+    with progress_bar(f"train {what}") as bar:
+        report: dict[str, Any] = getattr(room, known[what])(
+            out, scale=scale, seed=seed, resume=resume, progress=lambda s, d, t: bar(s, d, t, 0.0)
+        )
+    if as_json:
+        return show(report)
+    write(f"{out}: trained; its model card is {out / 'README.md'}")
+    return None
+
+
+@app.command()
+def doctor(as_json: Json = False) -> None:
+    """Show versions, devices and models, and what is missing for what."""
+    from watchonce.doctor import describe
+
+    facts = describe()
+    if as_json:
+        return show(facts)
+    for name, value in facts.items():
+        write(f"{name:14} {value}")
+    return None

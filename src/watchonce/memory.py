@@ -1,0 +1,187 @@
+"""What a person holds: `watch(path)` gives a Memory, `memory.ask(question)` an Answer.
+
+Chooses the models (never silently: `model_line` says which and why), and remembers where they were.
+The order of work is the pipeline's, the files are the library's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from watchonce import library, pipeline, recipe
+from watchonce.contracts import VLM, Bodies, TextEmbedder
+from watchonce.library import Catalogue
+from watchonce.recipe import Recipe
+from watchonce.types import Answer, BadInput, Note, Query, Span, Video
+
+DRAWN_TAG = "watchonce drawn world"
+NO_MODEL = (
+    "no model was given and the tiny one that ships only knows drawn films: keeping scenes, subtitles and"
+    " pictures; add --model (a hub id, a folder or an http endpoint) for descriptions"
+)
+
+
+@lru_cache(maxsize=4)
+def _vlm(where: str) -> VLM:
+    from watchonce.models.vlm import load_vlm
+
+    return load_vlm(where)
+
+
+@lru_cache(maxsize=4)
+def _text(where: str) -> TextEmbedder | None:
+    from watchonce.models.text import load_text
+
+    return load_text(where)
+
+
+def is_drawn(video: Video) -> bool:
+    """Whether the container says that `watchonce draw` made the video."""
+    return any(value.startswith(DRAWN_TAG) for value in video.tags.values())
+
+
+def choose_model(video: Video, wanted: str) -> tuple[str | None, str]:
+    """`(where, a line that says why)` for a recipe's `models.vlm`."""
+    if wanted == "none":
+        return None, "no model, as asked: keeping scenes, subtitles and pictures"
+    if wanted != "auto":
+        return wanted, f"model {wanted}"
+    if is_drawn(video):
+        return "tiny", "a drawn film: using the tiny model that ships"
+    return None, NO_MODEL
+
+
+def bodies_for(vlm: str | None, text: str) -> Bodies:
+    """Loads the models of a recipe; raises MissingPackage or BadInput with the cure."""
+    return Bodies(
+        vlm=None if vlm is None else _vlm(vlm),
+        text=None if text == "none" else _text(text),
+    )
+
+
+def watch(
+    path: str | Path,
+    out: str | Path | None = None,
+    *,
+    recipe: str | Recipe = "diary",
+    model: str | None = None,
+    overrides: Sequence[str] = (),
+    force: bool = False,
+    report: pipeline.Report | None = None,
+    tell: Any = None,
+) -> Memory:
+    """Watches a video once and returns its memory.
+
+    path: a video file. out: the memory folder (default: the library, named after the file). recipe: a
+    name, a path or a Recipe. model: a hub id, a folder, "tiny", "none" or an http endpoint, before the
+    recipe's own. tell: called with one line about the model chosen. Raises UnreadableVideo, BadInput.
+    """
+    from watchonce.video import open_video
+
+    plan = recipe if isinstance(recipe, Recipe) else _recipe(recipe, overrides)
+    video = open_video(Path(path))
+    where, line = choose_model(video, model or str(plan.tables["models"]["vlm"]))
+    if tell is not None:
+        tell(line)
+    bodies = bodies_for(where, str(plan.tables["models"]["text"]))
+    catalogue = Catalogue()
+    folder = Path(out) if out is not None else catalogue.folder / "memories" / f"{Path(path).stem}.memory"
+    args = {} if report is None else {"report": report}
+    pipeline.watch(video, folder, plan, bodies, force=force, catalogue=catalogue, **args)
+    if bodies.vlm is not None and where is not None:
+        catalogue.remember_model(
+            bodies.vlm.revision, str(Path(where).resolve()) if Path(where).is_dir() else where
+        )
+    return Memory.open(folder, model=where or "none")
+
+
+def _recipe(name: str, overrides: Sequence[str]) -> Recipe:
+    return recipe.load(name, overrides)
+
+
+class Memory:
+    """A watched video that answers questions. Open it with `Memory.open`."""
+
+    def __init__(self, stored: library.Stored, bodies: Bodies, plan: Recipe) -> None:
+        self.stored, self.bodies, self.recipe = stored, bodies, plan
+        self.parts = plan.parts(bodies)
+        self.parts.memory.restore(stored.state)
+
+    @classmethod
+    def open(cls, where: str | Path, *, model: str | None = None) -> Memory:
+        """Opens a memory by folder or by catalogue name.
+
+        model: where its VLM is now, if it is not where it was; "none" asks without one. Raises
+        DamagedMemory, and BadInput when the model is not the one that wrote the memory.
+        """
+        catalogue = Catalogue()
+        stored = library.load(catalogue.resolve(str(where)))
+        tables = {k: v for k, v in stored.manifest["recipe"].items() if k != "name"}
+        plan = recipe.from_tables(stored.manifest["recipe"]["name"], tables)
+        wrote = stored.manifest["models"]["vlm"]
+        place = model if model is not None else _find_model(wrote, catalogue)
+        bodies = bodies_for(None if place == "none" else place, str(plan.tables["models"]["text"]))
+        if wrote and bodies.vlm is not None and bodies.vlm.revision != wrote["revision"]:
+            raise BadInput(
+                f"{stored.path.name} was written by {wrote['name']} at {wrote['revision'][:12]}, but {place} is"
+                f" {bodies.vlm.revision[:12]}; give that model with --model, or --model none to search the notes"
+            )
+        return cls(stored, bodies, plan)
+
+    @property
+    def path(self) -> Path:
+        """Its folder."""
+        return self.stored.path
+
+    @property
+    def manifest(self) -> Mapping[str, Any]:
+        """What it was made from and how."""
+        return self.stored.manifest
+
+    @property
+    def notes(self) -> tuple[Note, ...]:
+        """Every dated note it holds, in time order."""
+        return self.stored.state.notes
+
+    @property
+    def duration(self) -> float:
+        """Seconds of the video it was made from."""
+        return float(self.manifest["source"]["duration"])
+
+    def ask(
+        self,
+        question: str | Query,
+        *,
+        choices: Sequence[str] = (),
+        span: Span | None = None,
+        before: float | None = None,
+    ) -> Answer:
+        """Answers one question; the video is not needed. See `Query` for the fields."""
+        query = (
+            question if isinstance(question, Query) else Query(question, tuple(choices), span, before=before)
+        )
+        return self.ask_all([query])[0]
+
+    def ask_all(self, queries: Sequence[Query]) -> list[Answer]:
+        """Answers many questions in one call, in order."""
+        return pipeline.ask(self.parts, queries)
+
+
+def _find_model(wrote: Mapping[str, str] | None, catalogue: Catalogue) -> str:
+    """Where the model that wrote a memory is on this machine."""
+    if wrote is None:
+        return "none"
+    if wrote["name"] == "tiny":
+        return "tiny"
+    known = catalogue.model(wrote["revision"])
+    if known is not None:
+        return known
+    if "/" in wrote["name"]:
+        return wrote["name"]  # a hub id finds itself
+    raise BadInput(
+        f"the memory was written by {wrote['name']} ({wrote['revision'][:12]}), which this machine has not seen;"
+        " give its folder with --model, or --model none to search the notes"
+    )

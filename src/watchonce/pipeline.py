@@ -1,0 +1,293 @@
+"""The walk of a video: scan, select, decode, encode, compress, write; and of a question: read, answer.
+
+The only file that knows the order. It knows no codec, no model family and no method by name.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from watchonce import __version__, library
+from watchonce.contracts import Bodies, MemoryState
+from watchonce.journal import Journal
+from watchonce.library import Catalogue, Stored
+from watchonce.ops.segment import sketch
+from watchonce.recipe import Parts, Recipe
+from watchonce.types import Answer, BadInput, Coverage, FrameBatch, Gap, Query, Scan, Span, Tokens, Video
+
+WINDOW = 64.0  # seconds decoded, encoded and written together
+SMALL = 160  # shortest side, in pixels, of frames no model will see
+THUMB_EVERY = 10.0  # seconds
+THUMB_WIDTH = 160  # pixels
+PROVIDERS: dict[str, Callable[[FrameBatch, Bodies], np.ndarray]] = {
+    "sketch": lambda frames, bodies: sketch(frames.pixels),
+    "frame": lambda frames, bodies: _frame_means(frames, bodies),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Where a watch stands: `done` of `total` seconds of video, at `speed` times real time."""
+
+    stage: str
+    done: float
+    total: float
+    speed: float
+
+
+Report = Callable[[Progress], None]
+
+
+def _silent(progress: Progress) -> None:
+    del progress
+
+
+# -- watching
+
+
+def watch(
+    video: Video,
+    out: Path,
+    plan: Recipe,
+    bodies: Bodies,
+    *,
+    force: bool = False,
+    report: Report = _silent,
+    catalogue: Catalogue | None = None,
+) -> Path:
+    """Watches a video into the memory folder `out`; an interrupted watch of the same job goes on.
+
+    Returns `out`. A finished memory of the same source, recipe and models is left as it is; any other
+    file there raises BadInput unless `force`.
+    """
+    job = _job(video, plan, bodies)
+    if out.exists() and not force:
+        if out.is_dir() and not library.verify(out) and library.load(out).manifest["job"] == job:
+            return out
+        raise BadInput(f"{out} exists and is another memory; choose another -o, or --force to replace it")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with Journal(out, job) as journal:
+        walk = _Walk(video, plan, bodies, journal, report)
+        state, coverage = walk.run()
+        manifest = _manifest(video, plan, bodies, job, state, coverage)
+        library.publish(journal.final(), out, manifest, state, replace=force)
+        journal.close()
+    (catalogue or Catalogue()).add(out, manifest)
+    return out
+
+
+class _Walk:
+    """One pass over one video, from the last checkpoint to the end."""
+
+    def __init__(self, video: Video, plan: Recipe, bodies: Bodies, journal: Journal, report: Report) -> None:
+        self.video, self.bodies, self.journal, self.report = video, bodies, journal, report
+        self.budget = plan.budget
+        self.parts: Parts = plan.parts(bodies)
+        self.size = bodies.vlm.size if bodies.vlm is not None else SMALL
+        self.receipts: list[dict[str, Any]] = []  # one a window
+        self.thumbs = 0  # the next thumbnail's number
+        self.began = time.monotonic()
+
+    def run(self) -> tuple[MemoryState, Coverage]:
+        """The finished memory's state, and the receipt of the whole reading."""
+        memory, first = self.parts.memory, 0
+        if (found := self.journal.resume()) is not None:
+            first, extra, state = found
+            memory.restore(state)
+            self.receipts, self.thumbs = extra["receipts"], extra["thumbs"]
+        else:
+            memory.add_notes(self.video.notes())
+        total = max(self.video.duration, 1e-9)
+        skipped = first * WINDOW
+        for number, (span, frames, receipt) in enumerate(_ahead(self._windows(first)), first):
+            self._write(frames)
+            self.receipts.append(receipt)
+            if self.journal.due():
+                extra = {"receipts": self.receipts, "thumbs": self.thumbs}
+                self.journal.save(number + 1, extra, memory.state())
+            speed = (span.end - skipped) / max(1e-9, time.monotonic() - self.began)
+            self.report(Progress("watch", min(span.end, total), total, speed))
+        self.report(Progress("finish", total, total, 0.0))
+        memory.finish(self.budget)
+        return memory.state(), _coverage(self.video, self.receipts, self.budget.fps)
+
+    def _windows(self, first: int) -> Iterator[tuple[Span, FrameBatch, dict[str, Any]]]:
+        """Every window from number `first`: its span, the frames the selector wants, and its receipt."""
+        scan = self._scan()
+        plan = self.parts.select.select(scan, None, self.budget)
+        whole = len(plan) == len(scan)
+        size = plan.size or self.size
+        fps = self.budget.fps if whole else None
+        if whole:
+            for span, frames in self.video.windows(WINDOW, fps, start=first * WINDOW, size=size):
+                yield span, frames, _receipt(self.video.coverage)
+            return
+        for number in range(first, max(1, int(np.ceil(self.video.duration / WINDOW)))):
+            span = Span(number * WINDOW, (number + 1) * WINDOW)
+            times = plan.times[(plan.times >= span.start) & (plan.times < span.end)]
+            frames = self.video.frames_at(times, size=size)
+            yield span, frames, _receipt(self.video.coverage)
+
+    def _scan(self) -> Scan:
+        """The times that may be looked at, with the signals the selector asks for."""
+        wanted = self.parts.select.signals
+        if not wanted:
+            rate = self.budget.fps or 1.0
+            ticks = np.arange(max(1, int(np.ceil(self.video.duration * rate)))) / rate
+            return Scan(ticks, np.append(ticks[1:], max(self.video.duration, ticks[-1])))
+        unknown = [name for name in wanted if name not in PROVIDERS]
+        if unknown:
+            raise BadInput(f"no provider of the signal {unknown[0]!r}; known: {', '.join(PROVIDERS)}")
+        starts, ends, rows = [], [], {name: [] for name in wanted}
+        for frames in self.video.frames(self.budget.fps, size=self.size):
+            starts.append(frames.start)
+            ends.append(frames.end)
+            for name in wanted:
+                rows[name].append(PROVIDERS[name](frames, self.bodies))
+            done = float(frames.end[-1])
+            self.report(Progress("scan", done, self.video.duration, 0.0))
+        joined = {name: np.concatenate(values) for name, values in rows.items()}
+        return Scan(np.concatenate(starts), np.concatenate(ends), joined)
+
+    def _write(self, frames: FrameBatch) -> None:
+        self._keep_thumbs(frames)
+        tokens: Tokens | None = None
+        if self.bodies.vlm is not None and len(frames):
+            tokens = self.bodies.vlm.encode(frames)
+            if self.parts.compress is not None:
+                tokens = self.parts.compress.compress(tokens, None, self.budget)
+        self.parts.memory.write(frames, tokens, self.budget)
+
+    def _keep_thumbs(self, frames: FrameBatch) -> None:
+        """One small picture every ten seconds, named by its millisecond."""
+        from PIL import Image
+
+        for row in range(len(frames)):
+            start = float(frames.start[row])
+            if start < self.thumbs * THUMB_EVERY:
+                continue
+            self.thumbs = int(start // THUMB_EVERY) + 1
+            high = max(1, round(THUMB_WIDTH * self.video.height / max(1, self.video.width)))
+            picture = Image.fromarray(frames.pixels[row].transpose(1, 2, 0)).resize(
+                (THUMB_WIDTH, min(high, 320))
+            )
+            file = self.journal.folder / library.THUMBS / f"{round(start * 1000):010d}.webp"
+            picture.save(file, "WEBP", quality=70, method=2)
+
+
+def _ahead(items: Iterator[Any], depth: int = 2) -> Iterator[Any]:
+    """Runs an iterator in a thread of its own, so that decoding goes on while the model encodes."""
+    box: queue.Queue[tuple[str, Any]] = queue.Queue(depth)
+    stop = threading.Event()
+
+    def put(kind: str, item: Any) -> bool:
+        while not stop.is_set():
+            try:
+                box.put((kind, item), timeout=0.1)
+                return True
+            except queue.Full:
+                continue
+        return False
+
+    def run() -> None:
+        try:
+            for item in items:
+                if not put("item", item):
+                    return
+            put("end", None)
+        except BaseException as error:  # noqa: BLE001 -- handed over whole, and raised by the consumer
+            put("error", error)
+
+    thread = threading.Thread(target=run, name="decode", daemon=True)
+    thread.start()
+    try:
+        while True:
+            kind, item = box.get()
+            if kind == "end":
+                return
+            if kind == "error":
+                raise item
+            yield item
+    finally:
+        stop.set()
+        thread.join()
+
+
+def _frame_means(frames: FrameBatch, bodies: Bodies) -> np.ndarray:
+    if bodies.vlm is None:
+        raise BadInput("the signal 'frame' needs a model; add --model")
+    data = bodies.vlm.encode(frames).data
+    return data.reshape(len(frames), -1, data.shape[-1]).mean(dim=1).float().cpu().numpy()
+
+
+def _receipt(coverage: Coverage) -> dict[str, Any]:
+    return asdict(coverage)
+
+
+def _coverage(video: Video, receipts: Sequence[Mapping[str, Any]], fps: float | None) -> Coverage:
+    raise NotImplementedError  # TODO
+
+
+def _job(video: Video, plan: Recipe, bodies: Bodies) -> dict[str, Any]:
+    """What makes two watches the same: source, recipe, models and version."""
+    return {
+        "source": video.fingerprint,
+        "recipe": plan.as_dict(),
+        "vlm": None if bodies.vlm is None else bodies.vlm.revision,
+        "text": None if bodies.text is None else bodies.text.name,
+        "version": __version__,
+    }
+
+
+def _manifest(
+    video: Video, plan: Recipe, bodies: Bodies, job: Mapping[str, Any], state: MemoryState, coverage: Coverage
+) -> dict[str, Any]:
+    vlm = None if bodies.vlm is None else {"name": bodies.vlm.name, "revision": bodies.vlm.revision}
+    text = None if bodies.text is None else {"name": bodies.text.name}
+    kinds: dict[str, int] = {}
+    for note in state.notes:
+        kinds[note.source] = kinds.get(note.source, 0) + 1
+    return {
+        "schema": library.SCHEMA,
+        "version": __version__,
+        "source": {
+            "name": video.name,
+            "fingerprint": video.fingerprint,
+            "duration": video.duration,
+            "width": video.width,
+            "height": video.height,
+        },
+        "models": {"vlm": vlm, "text": text},
+        "recipe": plan.as_dict(),
+        "job": dict(job),
+        "coverage": asdict(coverage),
+        "notes": kinds,
+        "tensors": {name: list(value.shape) for name, value in sorted(state.tensors.items())},
+    }
+
+
+# -- asking
+
+
+def ask(parts: Parts, queries: Sequence[Query]) -> list[Answer]:
+    """Reads the memory for each query and answers; costs are per query. The video is not touched."""
+    for query in queries:
+        if not query.text.strip() and query.activity is None and query.image is None:
+            raise BadInput("the question is empty; ask something, for example: what happened at 1:30?")
+    answers = []
+    for query in queries:
+        began = time.perf_counter()
+        recall = parts.memory.read(query)
+        reading = time.perf_counter() - began
+        answer = parts.answer.answer([recall], [query])[0]
+        cost = replace(answer.cost, seconds=time.perf_counter() - began, recall=reading)
+        answers.append(replace(answer, cost=cost))
+    return answers
