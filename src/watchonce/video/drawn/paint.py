@@ -7,12 +7,14 @@ films, codecs or questions.
 
 from __future__ import annotations
 
+import bisect
 import functools
 from collections import OrderedDict
 
 import numpy as np
 
 from watchonce.types import BadInput
+from watchonce.video.drawn.needles import needle_sprite
 from watchonce.video.drawn.rooms import PAD, background
 from watchonce.video.drawn.sprites import (
     TOOL_SIZE,
@@ -44,7 +46,6 @@ from watchonce.video.drawn.world import (
 )
 
 KEPT = 8  # scenes without their moving parts that a painter keeps
-BATCH = 64  # frames lit at once
 SHEETS = 64
 Box = tuple[float, float, float, float]
 BINS = 6  # of displacement, for each of the two directions
@@ -62,6 +63,7 @@ class Painter:
         self.pad = round(PAD * self.scale)
         self._still: OrderedDict[tuple[int, frozenset[int]], np.ndarray] = OrderedDict()
         self._hands: list[list[IdleHand]] = [[] for _ in world.visits]
+        self._needle_starts = [needle.start for needle in world.needles]
         for hand in world.hands:
             self._hands[world.visit_at(hand.start)].append(hand)
 
@@ -130,11 +132,18 @@ class Painter:
             side = tool_side(spot.x, event.id)
             for sprite, left, top in acted(thing, spot.x, spot.y, event.activity, at, side, self.scale):
                 sprite.lay(into, left + dx, top + dy)
+        self._hands_and_needle(visit, time, into, dx, dy)
+
+    def _hands_and_needle(self, visit: int, time: float, into: np.ndarray, dx: int, dy: int) -> None:
         for hand in self._hands[visit]:
             if hand.start <= time < hand.end:
                 sprite = tool_sprite("hand", tool_side(hand.x, 0), self.scale)
                 left, top = sprite.corner(hand.x * self.scale, hand.y * self.scale)
                 sprite.lay(into, left + dx, top + dy)
+        latest = bisect.bisect_right(self._needle_starts, time) - 1
+        if latest >= 0 and time < (needle := self.world.needles[latest]).end:
+            sprite = needle_sprite(needle.kind, needle.what, self.scale)
+            sprite.lay(into, *sprite.corner(needle.x * self.scale, needle.y * self.scale))
 
     def _ground(self, visit: int, held: frozenset[int]) -> np.ndarray:
         """The room and all that stands still in it, padded for the drift."""
@@ -194,17 +203,18 @@ def shine(frames: np.ndarray, gain: np.ndarray, seeds: np.ndarray) -> None:
         seed = int(seeds[number])
         roll = seed // SHEETS % sheets.shape[1]
         signed = lit.view(np.int16)
-        signed[roll:] += sheets[seed % SHEETS, : len(signed) - roll]
-        signed[:roll] += sheets[seed % SHEETS, len(signed) - roll :]
+        signed[roll:] += sheets[seed % len(sheets), : len(signed) - roll]
+        signed[:roll] += sheets[seed % len(sheets), len(signed) - roll :]
         np.clip(signed, 0, 255, out=signed)
         frames[number] = signed
 
 
 @functools.lru_cache(maxsize=4)
 def _noise(size: int) -> np.ndarray:
-    """int8 `[SHEETS, size, size, 3]`, deviation about 3."""
+    """int8 `[N, size, size, 3]`: deviation 3 at 96 pixels, less on finer canvases, where it costs bits."""
     count = max(1, min(SHEETS, (64 << 20) // (size * size * 3)))
-    sheets = np.random.default_rng(20).normal(0, 3, (count, size, size, 3))
+    deviation = 3 * min(1.0, CANVAS / size)
+    sheets = np.random.default_rng(20).normal(0, deviation, (count, size, size, 3))
     return np.clip(np.round(sheets), -10, 10).astype(np.int8)
 
 

@@ -147,6 +147,10 @@ class World:
         """The events that go on at `time`, by start."""
         return [e for e in self._events_of_visit[self.visit_at(time)] if e.start <= time < e.end]
 
+    def events_of(self, visit: int) -> list[Event]:
+        """The events of one visit, by index, by start."""
+        return self._events_of_visit[visit]
+
     def sway_at(self, time: float) -> tuple[float, float]:
         """Camera drift at `time`, of 96; linear between knots."""
         at = min(max(time / SWAY_STEP, 0.0), len(self.sway) - 1.0)
@@ -164,7 +168,7 @@ def ramps(event: Event) -> int:
 def phase(event: Event, time: float) -> float:
     """Where on its ramp the held object is, 0..1: rising for lift and push, falling for lower and pull."""
     turns = ramps(event) * (time - event.start) / (event.end - event.start)
-    rising = turns - math.floor(turns)
+    rising = max(0.0, turns - math.floor(turns + 1e-9))  # a ramp that ends at `time` has ended
     return rising if event.activity in ("lift", "push") else 1.0 - rising
 
 
@@ -375,5 +379,5 @@ def _needles(rng: np.random.Generator, duration: float, count: int) -> tuple[Nee
         x = 48.0 if kind == "word" else float(rng.choice([33.0, 63.0]))
         what = names[number // 2 % len(names)]
         end = round(start + NEEDLE_SECONDS, 3)
-        found.append(Needle(number, kind, what, start, end, x, 56.0 if kind == "picture" else 8.0))
+        found.append(Needle(number, kind, what, start, end, x, 56.0 if kind == "picture" else 12.0))
     return tuple(found)
