@@ -1,0 +1,192 @@
+"""The compressed stream cut into pieces that can be decoded on their own, in any thread.
+
+A piece runs from one keyframe to the next. Pictures that follow the next keyframe in the file but are
+shown before it (open GOPs) belong to the piece they are shown with, so that keyframe and they are
+appended to it. What a piece decodes to depends on the piece alone: serial, parallel and resumed
+readings agree bit for bit by construction, on damaged files too. A stretch without keyframes that is
+longer than a cap is handed out in parts which one decoder takes in turn. This file decodes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from av.error import FFmpegError
+from av.packet import Packet
+
+from watchonce.video.opening import Source, listen
+from watchonce.video.packets import is_entry, is_shown, is_sound, length_size
+
+MAX_PACKETS = 1024  # per part: bounds what is held of a stretch without keyframes
+MAX_BYTES = 48 << 20
+REORDER = 32  # pictures a codec may hold back; H.264 and HEVC allow 16
+MAX_ERRORS = 256  # demuxer errors in a row before the rest of the file is given up
+
+
+@dataclass(slots=True)
+class Interval:
+    """A run of packets in decoding order, and the pictures it shows in display order.
+
+    stamps, ends: time stamps of the pictures shown, ascending, and of what follows each.
+    keys: the stamps that are keyframes. own: packets before the appended overlap.
+    fresh: the decoder starts anew. final: nothing more will follow for this decoder.
+    sound: every packet looks whole.
+    """
+
+    packets: list[Packet]
+    own: int
+    fresh: bool
+    final: bool
+    stamps: list[int] = field(default_factory=list)
+    ends: list[int] = field(default_factory=list)
+    keys: frozenset[int] = frozenset()
+    sound: bool = True
+
+
+class Demuxer:
+    """Reads packets of one stream in file order, past errors. `errors` counts the places that failed."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self._codec = source.stream.codec_context.name
+        self._prefix = length_size(self._codec, source.stream.codec_context.extradata)
+        self.errors = 0
+        self._told = 0
+
+    def packets(self) -> Iterator[Packet]:
+        """Packets with data and a time stamp; a demuxer error is counted and read past."""
+        row = 0
+        packets = listen(self._source.container, self._source.stream)
+        while row < MAX_ERRORS:
+            try:
+                packet = next(packets, None)
+            except FFmpegError:
+                self.errors += 1
+                row += 1
+                packets = listen(self._source.container, self._source.stream)
+                continue
+            if packet is None:
+                return
+            row = 0
+            if packet.size and (packet.pts is not None or packet.dts is not None):
+                yield packet
+
+    def intervals(self, from_start: bool) -> Iterator[Interval]:
+        """Pieces in file order. Packets before the first keyframe are left out.
+
+        from_start: the first keyframe is the file's first; pictures shown before it are then kept, after
+        a seek they belong to the piece before.
+        """
+        held: list[Packet] = []
+        key: Packet | None = None  # a keyframe whose leading pictures are being collected
+        lead: list[Packet] = []
+        fresh = True
+        for packet in self.packets():
+            if key is not None:
+                if not packet.is_keyframe and _stamp(packet) < _stamp(key) and len(lead) < 4 * REORDER:
+                    lead.append(packet)
+                    continue
+                if held:
+                    yield self._piece(held, key, lead, fresh)
+                held = [key, *lead] if from_start and not held else [key]
+                key, lead, fresh, from_start = None, [], True, False
+            if is_entry(packet, self._codec, self._prefix):
+                key = packet
+                continue
+            if not held:
+                continue
+            held.append(packet)
+            if len(held) > MAX_PACKETS or sum(p.size for p in held) > MAX_BYTES:
+                cut = _clean_cut(held)
+                if cut:
+                    yield self._part(held[:cut], min(_stamp(p) for p in held[cut:]), fresh)
+                    held, fresh = held[cut:], False
+        if key is not None:
+            if held:
+                yield self._piece(held, key, lead, fresh)
+            held, fresh = ([key, *lead] if from_start and not held else [key]), True
+        if held:
+            yield self._finish(Interval(held, len(held), fresh, True), held, None)
+
+    def _piece(self, held: list[Packet], key: Packet, lead: list[Packet], fresh: bool) -> Interval:
+        piece = Interval([*held, key, *lead] if lead else held, len(held), fresh, True)
+        return self._finish(piece, [*held, *lead], _stamp(key))
+
+    def _part(self, held: list[Packet], following: int, fresh: bool) -> Interval:
+        return self._finish(Interval(held, len(held), fresh, False), held, following)
+
+    def _finish(self, piece: Interval, packets: list[Packet], following: int | None) -> Interval:
+        """Fills in the table of pictures shown; `following` = stamp of the first picture after the piece."""
+        shown = {_stamp(p): p for p in packets if is_shown(p, self._codec)}
+        piece.stamps = sorted(s for s in shown if following is None or s < following)
+        if piece.stamps:
+            last = piece.stamps[-1]
+            piece.ends = [
+                *piece.stamps[1:],
+                last + _length(shown[last], piece.stamps) if following is None else following,
+            ]
+        piece.keys = frozenset(s for s, p in shown.items() if p.is_keyframe)
+        piece.sound = self.errors == self._told and all(
+            is_sound(p, self._codec, self._prefix) for p in packets
+        )
+        self._told = self.errors
+        return piece
+
+
+def _stamp(packet: Packet) -> int:
+    stamp = packet.pts if packet.pts is not None else packet.dts
+    assert stamp is not None, "Demuxer.packets lets no packet without a stamp through"
+    return stamp
+
+
+def _length(packet: Packet, stamps: list[int]) -> int:
+    """How long the last picture of the file stays: its own duration, or that of the one before."""
+    if packet.duration:
+        return packet.duration
+    return stamps[-1] - stamps[-2] if len(stamps) > 1 else 1
+
+
+def _clean_cut(held: list[Packet]) -> int:
+    """The latest index where all before is shown before all after; 0 when there is none yet.
+
+    When twice the cap is held without such a place, no codec could need that order: the cut is forced.
+    """
+    stamps = [_stamp(p) for p in held]
+    floor = min(stamps[-REORDER:])
+    for cut in range(len(stamps) - REORDER, 0, -1):
+        if max(stamps[:cut]) < floor:
+            return cut
+        floor = min(floor, stamps[cut - 1])
+    return len(stamps) - REORDER if len(stamps) > 2 * MAX_PACKETS else 0
+
+
+def seek_before(source: Source, target: int) -> bool:
+    """Moves to a keyframe shown at or before `target` (ticks). False: none was found, read from the start.
+
+    Formats seek by decoding time or by bytes and may land late; so the landing is checked, and the
+    seek repeated from further back.
+    """
+    step = 0
+    unit = source.stream.time_base
+    assert unit is not None
+    codec = source.stream.codec_context
+    prefix = length_size(codec.name, codec.extradata)
+    while True:
+        goal = target - step
+        try:
+            source.container.seek(goal, stream=source.stream)
+            for packet in Demuxer(source).packets():
+                if is_entry(packet, codec.name, prefix):
+                    landed = _stamp(packet)
+                    break
+            else:
+                landed = target + 1
+            if landed <= target:
+                source.container.seek(goal, stream=source.stream)
+                return True
+        except FFmpegError:
+            return False
+        if goal < (source.stream.start_time or 0):
+            return False
+        step = max(2 * step, int(1 / unit))

@@ -1,0 +1,193 @@
+"""Opening a file as a video, safely: what is refused, within which limits, and with which words.
+
+Only plain files are opened, only with demuxers that read nothing but that file, and the picture size
+is checked before one is decoded. This file knows nothing of time lines, rates or sampling.
+"""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar, cast
+
+import av
+from av.container import InputContainer
+from av.error import FFmpegError
+from av.packet import Packet
+from av.stream import Discard, Disposition, Stream
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+
+from watchonce.types import BadInput, UnreadableVideo
+
+S = TypeVar("S", bound=Stream)
+
+MAX_PIXELS = 1 << 26  # 67 Mpx: twice an 8K frame
+MAX_SIDE = 16384
+PROBE_PACKETS = 2000  # packets tried before a file is given up as undecodable
+
+# Demuxers that read the given file and nothing else. Playlists (hls, dash, concat), session
+# descriptions (sdp), image sequences and devices are left out on purpose.
+FORMATS = (
+    "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,mpegtsraw,flv,live_flv,ogg,asf,asf_o,"
+    "nut,mxf,mxf_opatom,ivf,obu,av1,h264,hevc,vvc,m4v,vc1,vc1test,mjpeg,mjpeg_2000,gif,apng,yuv4mpegpipe,"
+    "dv,rm,gxf,wtv,bink,swf,dirac,rcwt,webm_dash_manifest"
+)
+NO_STAMPS = frozenset({"avi", "h264", "hevc", "vvc", "m4v", "mpegvideo", "mjpeg", "obu", "av1", "vc1", "dv"})
+
+_PICTURES = {
+    b"\xff\xd8\xff": "a JPEG picture",
+    b"\x89PNG\r\n\x1a\n": "a PNG picture",
+    b"BM": "a BMP picture",
+    b"II*\0": "a TIFF picture",
+    b"MM\0*": "a TIFF picture",
+}
+_PLAYLISTS = {
+    b"#EXTM3U": "an HLS playlist",
+    b"ffconcat": "an ffconcat playlist",
+    b"v=0": "an SDP session description",
+    b"[playlist]": "a playlist",
+    b"<?xml": "an XML document",
+    b"<MPD": "a DASH manifest",
+}
+
+
+@dataclass(slots=True)
+class Source:
+    """An open container and the one video stream of it that is read."""
+
+    container: InputContainer
+    stream: VideoStream
+
+    @property
+    def stamped(self) -> bool:
+        """False when the format stores no presentation times, only the order of pictures."""
+        return self.container.format.name not in NO_STAMPS
+
+    def close(self) -> None:
+        """Closes the file."""
+        self.container.close()
+
+
+def check_file(path: Path) -> None:
+    """Refuses whatever is not a plain, non-empty file holding something like a video."""
+    try:
+        info = path.stat()
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise UnreadableVideo(f"{path}: {reason}; give the path of a video file") from None
+    if stat.S_ISDIR(info.st_mode):
+        raise UnreadableVideo(f"{path} is a folder; give one video file")
+    if not stat.S_ISREG(info.st_mode):
+        raise UnreadableVideo(f"{path} is a pipe, socket or device; save it to a file first")
+    if info.st_size == 0:
+        raise UnreadableVideo(f"{path} is empty (0 bytes); copy or download it again")
+    try:
+        with path.open("rb") as file:
+            head = file.read(32)
+    except OSError as error:
+        raise UnreadableVideo(f"{path}: {error.strerror}; check its permissions") from None
+    for magic, what in _PICTURES.items():
+        if head.startswith(magic):
+            raise UnreadableVideo(f"{path} is {what}, not a video; give a video file")
+    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
+        raise UnreadableVideo(f"{path} is a WebP picture, not a video; give a video file")
+    text = head.removeprefix(b"\xef\xbb\xbf").lstrip()
+    for magic, what in _PLAYLISTS.items():
+        if text.startswith(magic):
+            raise UnreadableVideo(f"{path} is {what}; other files are never followed, give the video itself")
+
+
+def open_source(path: Path) -> Source:
+    """Opens the container and picks its first real video stream (cover pictures do not count).
+
+    Raises UnreadableVideo with one line: what is wrong with the file and what to do.
+    """
+    container = open_container(path)
+    try:
+        return Source(container, _pick_stream(path, container))
+    except UnreadableVideo:
+        container.close()
+        raise
+
+
+def open_container(path: Path) -> InputContainer:
+    """Opens a plain file with the allowed demuxers only. Raises UnreadableVideo."""
+    check_file(path)
+    options = {"protocol_whitelist": "file", "format_whitelist": FORMATS}
+    try:
+        return cast(InputContainer, av.open(f"file:{path.absolute()}", options=options))
+    except (FFmpegError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or "not a known video format"
+        raise UnreadableVideo(
+            f"{path} cannot be opened as a video ({reason}); check or re-encode it"
+        ) from None
+
+
+def listen(container: InputContainer, stream: S) -> Iterator[Packet[S]]:
+    """Packets of one stream; the demuxer is told to leave the others unread."""
+    for other in container.streams:
+        other.discard = Discard.default if other is stream else Discard.all
+    return cast(Iterator[Packet[S]], container.demux(stream))
+
+
+def _pick_stream(path: Path, container: InputContainer) -> VideoStream:
+    streams = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
+    if not streams:
+        kinds = sorted({s.type for s in container.streams})
+        what = " and ".join(kinds) or "nothing"
+        raise UnreadableVideo(f"{path} has no video stream (it holds {what}); give a file with pictures")
+    stream = streams[0]
+    if stream.codec_context is None:
+        raise UnreadableVideo(f"{path}: no decoder for its video codec; re-encode it, for example to H.264")
+    check_size(path, stream.codec_context.width, stream.codec_context.height)
+    stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
+    stream.codec_context.thread_count = 1
+    return stream
+
+
+def check_size(path: Path, width: int, height: int) -> None:
+    """Refuses a declared picture size above the limits, before anything of that size is allocated."""
+    if width > MAX_SIDE or height > MAX_SIDE or width * height > MAX_PIXELS:
+        raise UnreadableVideo(
+            f"{path} declares frames of {width}x{height}; at most {MAX_SIDE} a side and "
+            f"{MAX_PIXELS >> 20} megapixels are read, scale it down first"
+        )
+
+
+def first_frame(path: Path, source: Source) -> VideoFrame:
+    """Decodes the first presented frame. Raises UnreadableVideo when none of the packets tried gives one."""
+    context = source.stream.codec_context
+    tried = 0
+    packets = listen(source.container, source.stream)
+    while tried < PROBE_PACKETS:
+        try:
+            packet = next(packets, None)
+            if packet is None:
+                break
+            tried += 1
+            for frame in context.decode(packet if packet.size else None):
+                check_size(path, frame.width, frame.height)
+                return cast(VideoFrame, frame)
+        except EOFError:
+            break
+        except FFmpegError:
+            packets = listen(source.container, source.stream)
+            tried += 1
+    raise UnreadableVideo(
+        f"{path}: not one frame could be decoded ({tried} packets tried); re-encode or re-copy it"
+    )
+
+
+def check_size_request(size: object) -> None:
+    """Refuses a frame size that is not None, a shortest side, or (height, width)."""
+    sides = (size,) if isinstance(size, int) else size
+    if sides is None:
+        return
+    if not isinstance(sides, tuple | list) or len(sides) not in (1, 2) or isinstance(size, bool):
+        raise BadInput(f"size must be a shortest side, (height, width) or None, got {size!r}")
+    for side in sides:
+        if not isinstance(side, int) or not 1 <= side <= MAX_SIDE:
+            raise BadInput(f"size must be whole numbers from 1 to {MAX_SIDE}, got {size!r}")

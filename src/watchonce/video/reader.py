@@ -1,0 +1,378 @@
+"""A video file read by time: every frame, frames at a rate, at given times, or window by window.
+
+Times are the container's own presentation stamps, counted from the first presented frame (`offset`
+says where that lies in the container). The i-th frame's end is the next stamp in the stream. A rate
+`fps` keeps the frame on display at each tick k/fps, once. This file knows no model and no memory.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from fractions import Fraction
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from watchonce.types import BadInput, Coverage, FrameBatch, Gap, Note, Span, UnreadableVideo
+from watchonce.video.clock import Clock, exact, exact_rate
+from watchonce.video.intervals import Demuxer
+from watchonce.video.opening import Source, check_size_request, first_frame, open_source
+from watchonce.video.pixels import Size, read_turn, target_size
+from watchonce.video.reading import Kept, Order, read
+from watchonce.video.receipt import ENDED, Ledger
+from watchonce.video.selection import Every, Moments, Selection, Ticks
+from watchonce.video.subtitles import read_subtitles
+
+MAX_BYTES = 4 << 30  # pixels held for one window or one call of frames_at
+MAX_SECONDS = 31 * 86400
+_BLOCK = 1 << 20
+_FORWARD = 20.0  # seconds: nearer than this, reading on is cheaper than seeking
+_SHORTFALL = 0.5  # seconds a video may end before its declared end without a warning
+
+
+def open_video(
+    path: str | os.PathLike[str], *, threads: int | None = None, keyframes: bool = False
+) -> FileVideo:
+    """Opens a video file; nothing but its first frame is decoded.
+
+    threads: decoder threads, default all cores this process may use. keyframes: deliver only keyframes
+    (several times faster; each stands for the time until the next one).
+    Raises UnreadableVideo for whatever cannot be read as a video, BadInput for bad options.
+    """
+    return FileVideo(Path(path), threads=threads, keyframes=keyframes)
+
+
+class FileVideo:
+    """A video file. See the head of the module for what its times mean.
+
+    name: the file's name. width, height: upright, pixels. duration: seconds the container declares for
+    the pictures. offset: seconds from the container's zero to the first frame. codec: decoder name.
+    """
+
+    def __init__(self, path: Path, *, threads: int | None = None, keyframes: bool = False) -> None:
+        if threads is not None and not 1 <= threads <= 64:
+            raise BadInput(f"threads must be from 1 to 64, got {threads}")
+        self.path, self.name = path, path.name
+        self.threads = threads or min(16, len(os.sched_getaffinity(0)))
+        self.keyframes = keyframes
+        source = open_source(path)
+        try:
+            self._describe(source)
+        finally:
+            source.close()
+        self._coverage = Coverage(self.duration, 0.0, 0, 0, None)
+
+    def _describe(self, source: Source) -> None:
+        stream, container = source.stream, source.container
+        frame = first_frame(self.path, source)
+        unit = stream.time_base
+        if frame.pts is None or unit is None:
+            raise UnreadableVideo(
+                f"{self.path} carries no time stamps (a bare codec stream); put it in an MP4 or MKV container"
+            )
+        self.codec = stream.codec_context.name
+        self.clock = Clock(Fraction(unit), self._origin(source, frame.pts))
+        self.offset = float(self.clock.offset)
+        self._turn = read_turn(frame)
+        sides = (frame.height, frame.width) if self._turn.sideways else (frame.width, frame.height)
+        self.width, self.height = sides
+        self.tags: Mapping[str, str] = {k.lower(): str(v) for k, v in container.metadata.items()}
+        self._shift = Fraction(container.start_time or 0, 1_000_000) - self.clock.offset
+        self.duration = self._declared(source)
+
+    def _origin(self, source: Source, stamp: int) -> int:
+        if source.stamped:
+            return stamp
+        # without presentation times the first picture out has the smallest stamp of the first interval
+        with_start = open_source(self.path)
+        try:
+            piece = next(Demuxer(with_start).intervals(True))
+        finally:
+            with_start.close()
+        return min(piece.stamps[0], stamp)
+
+    def _declared(self, source: Source) -> float:
+        stream, container = source.stream, source.container
+        declared = None
+        if stream.duration is not None and stream.duration > 0:
+            declared = Fraction(stream.duration) * self.clock.unit
+        elif tagged := _clock_text(stream.metadata.get("DURATION", "")):
+            declared = tagged - self.clock.offset
+        elif container.duration is not None and container.duration > 0:
+            declared = Fraction(container.duration, 1_000_000) + self._shift
+        if declared is None or not 0 < declared <= MAX_SECONDS:
+            return self._scanned()
+        return float(declared)
+
+    def _scanned(self) -> float:
+        """Seconds to the end of the last picture, found by reading every packet."""
+        source = open_source(self.path)
+        try:
+            ends = [piece.ends[-1] for piece in Demuxer(source).intervals(True) if piece.ends]
+        finally:
+            source.close()
+        return self.clock.seconds(max(ends)) if ends else 0.0
+
+    @property
+    def coverage(self) -> Coverage:
+        """The receipt of the latest reading, as far as it has been handed over."""
+        return self._coverage
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """BLAKE2b-128 of every byte of the file, as 32 hexadecimal digits; the file's name plays no part."""
+        digest = hashlib.blake2b(digest_size=16)
+        with self.path.open("rb") as file:
+            while block := file.read(_BLOCK):
+                digest.update(block)
+        return digest.hexdigest()
+
+    def frames(
+        self, fps: float | None = None, *, start: float = 0.0, end: float | None = None, size: Size = None
+    ) -> Iterator[FrameBatch]:
+        """Frames in small batches, uint8 RGB `[T, 3, H, W]`.
+
+        fps: None gives every frame on display within `[start, end)`; a rate gives the frame on display at
+        each tick k/fps of that span, once. size: shortest side, (height, width) or None = as stored.
+        """
+        first, last = self._span(start, end)
+        selection = self._selection(fps)
+        order = self._order(selection, first, last, size)
+        ledger = self._ledger(fps)
+        limit = None if last is None else self.clock.first_stamp(last)
+        for item in read(self.path, order):
+            if isinstance(item, Kept):
+                chosen = [
+                    i for i in range(len(item.stamps)) if self._within(item, i, selection, fps, first, last)
+                ]
+                if chosen:
+                    ledger.kept += len(chosen)
+                    yield self._batch(item, chosen)
+            else:
+                ledger.arrive(item)
+                ledger.book(order.begin, limit)
+                self._coverage = ledger.receipt()
+        self._finish(ledger, order.begin, limit)
+
+    def _within(
+        self,
+        item: Kept,
+        i: int,
+        selection: Selection,
+        fps: float | None,
+        first: Fraction,
+        last: Fraction | None,
+    ) -> bool:
+        if fps is None:
+            begins = last is None or item.stamps[i] < self.clock.first_stamp(last)
+            return begins and item.ends[i] > self.clock.last_stamp(first)
+        anchor = selection.anchor(item.stamps[i])
+        return anchor >= first and (last is None or anchor < last)
+
+    def frames_at(self, times: Sequence[float] | np.ndarray, *, size: Size = None) -> FrameBatch:
+        """The frames on display at the given times (seconds), in time order, each once.
+
+        A time that no frame covers (before the first, after the last, in a damaged stretch) gives none.
+        """
+        wanted = sorted({exact(t, "time") for t in np.asarray(times, np.float64).ravel().tolist()})
+        if wanted and wanted[0] < 0:
+            raise BadInput(f"times must be 0 or later, got {float(wanted[0])}")
+        shape = self._shape(size)
+        self._afford(len(wanted), shape, "frames_at: ask for fewer times or a smaller size")
+        ledger = self._ledger(None)
+        batches: list[FrameBatch] = []
+        newest = -1.0
+        for group in _groups(wanted):
+            stamps = [self.clock.last_stamp(t) for t in group]
+            order = self._order(Moments(self.clock, stamps), group[0], group[-1], size, stamps[-1] + 1)
+            for item in read(self.path, order):
+                if not isinstance(item, Kept):
+                    continue
+                batch = self._batch(item, range(len(item.stamps)))
+                batch = batch[np.flatnonzero(batch.start > newest).tolist()]
+                if len(batch):
+                    newest = float(batch.start[-1])
+                    batches.append(batch)
+                    ledger.kept += len(batch)
+                    ledger.decoded += len(batch)
+                    ledger.micros += sum(
+                        self.clock.micros(s, e) for s, e in zip(item.stamps, item.ends, strict=True)
+                    )
+        self._coverage = ledger.receipt()
+        return FrameBatch.cat(batches) if batches else FrameBatch.empty(*shape)
+
+    def windows(
+        self, seconds: float, fps: float | None = None, *, start: float = 0.0, size: Size = None
+    ) -> Iterator[tuple[Span, FrameBatch]]:
+        """Windows of equal length that tile `[start, duration)`, empty ones too.
+
+        A frame belongs to the window that holds its tick (or, without fps, its start). Beginning at a
+        later window gives the same windows, bit for bit, as reading from 0, without decoding what is before.
+        """
+        length = exact(seconds, "seconds")
+        if length <= 0:
+            raise BadInput(f"seconds must be above 0, got {seconds}")
+        begin = self._grid(start, length)
+        selection = self._selection(fps)
+        order = self._order(selection, begin, None, size)
+        rate = exact_rate(fps) if fps is not None else Fraction(1)
+        shape = self._shape(size)
+        self._afford(int(length * rate), shape, "window: fewer seconds, lower fps or smaller size")
+        ledger = self._ledger(fps)
+        held: list[tuple[int, FrameBatch]] = []
+        index = 0
+
+        def edge(i: int) -> Fraction:
+            return begin + i * length
+
+        def close(i: int, final: bool) -> tuple[Span, FrameBatch]:
+            mine = [b for k, b in held if k == i]
+            held[:] = [(k, b) for k, b in held if k != i]
+            ledger.kept += sum(len(b) for b in mine)
+            ledger.book(
+                self.clock.first_stamp(edge(i)), None if final else self.clock.first_stamp(edge(i + 1))
+            )
+            if final:
+                self._finish(ledger, self.clock.first_stamp(edge(i)), None)
+            self._coverage = ledger.receipt()
+            batch = FrameBatch.cat(mine) if mine else FrameBatch.empty(*shape)
+            return Span(float(edge(i)), float(edge(i + 1))), batch
+
+        seen = begin
+        for item in read(self.path, order):
+            if isinstance(item, Kept):
+                self._sort_in(item, selection, begin, length, held)
+                continue
+            ledger.arrive(item)
+            if item.stamps:
+                seen = max(seen, self._time(item.ends[-1]))
+                settled = self._time(item.stamps[-1])
+                # a frame still to come starts at `seen` or later, so its tick does too
+                while edge(index + 1) <= settled:
+                    yield close(index, False)
+                    index += 1
+        whole = max(seen, exact(self.duration, "duration"))
+        while edge(index + 1) < whole:
+            yield close(index, False)
+            index += 1
+        if edge(index) < whole:
+            yield close(index, True)
+
+    def _sort_in(
+        self,
+        item: Kept,
+        selection: Selection,
+        begin: Fraction,
+        length: Fraction,
+        held: list[tuple[int, FrameBatch]],
+    ) -> None:
+        """Puts kept frames with the windows their anchors fall into."""
+        places = [(selection.anchor(s) - begin) // length for s in item.stamps]
+        for place in sorted({p for p in places if p >= 0}):
+            chosen = [i for i, p in enumerate(places) if p == place]
+            held.append((int(place), self._batch(item, chosen)))
+
+    def notes(self) -> list[Note]:
+        """Subtitles, from files beside the video and from text tracks inside, as dated notes."""
+        return read_subtitles(self.path, self.clock.offset, self._shift).notes
+
+    def _time(self, stamp: int) -> Fraction:
+        return (stamp - self.clock.origin) * self.clock.unit
+
+    def _grid(self, start: float, length: Fraction) -> Fraction:
+        """`start`, put on the grid of windows when float arithmetic left it a hair beside it."""
+        begin = exact(start, "start")
+        if begin < 0:
+            raise BadInput(f"start must be 0 or later, got {start}")
+        near = round(begin / length) * length
+        return near if abs(near - begin) < Fraction(1, 1_000_000) else begin
+
+    def _span(self, start: float, end: float | None) -> tuple[Fraction, Fraction | None]:
+        first = exact(start, "start")
+        last = None if end is None else exact(end, "end")
+        if first < 0 or (last is not None and last < first):
+            raise BadInput(f"the span {start} .. {end} must not begin before 0 or end before it begins")
+        return first, last
+
+    def _selection(self, fps: float | None) -> Selection:
+        return Every(self.clock) if fps is None else Ticks(self.clock, exact_rate(fps))
+
+    def _shape(self, size: Size) -> tuple[int, int]:
+        check_size_request(size)
+        return target_size(self.width, self.height, size)
+
+    def _afford(self, count: int, shape: tuple[int, int], cure: str) -> None:
+        need = 3 * count * shape[0] * shape[1]
+        if need > MAX_BYTES:
+            raise BadInput(f"{need >> 20} MB of pixels in one {cure} (at most {MAX_BYTES >> 20} MB)")
+
+    def _order(
+        self,
+        selection: Selection,
+        first: Fraction,
+        last: Fraction | None,
+        size: Size,
+        until: int | None = None,
+    ) -> Order:
+        begin = self.clock.first_stamp(first)
+        if until is None and last is not None:
+            until = self.clock.first_stamp(last)
+        return Order(
+            selection=selection,
+            seek=self.clock.last_stamp(first) if first > 0 else None,
+            begin=begin,
+            until=until,
+            size=self._shape(size),
+            turn=self._turn,
+            keyframes=self.keyframes,
+            threads=self.threads,
+        )
+
+    def _ledger(self, fps: float | None) -> Ledger:
+        return Ledger(self.clock, self.duration, None if fps is None else float(fps))
+
+    def _batch(self, item: Kept, chosen: Sequence[int]) -> FrameBatch:
+        whole = len(chosen) == len(item.stamps)
+        seconds = self.clock.seconds
+        return FrameBatch(
+            item.pixels if whole else item.pixels[list(chosen)],
+            np.array([seconds(item.stamps[i]) for i in chosen], np.float64),
+            np.array([seconds(item.ends[i]) for i in chosen], np.float64),
+        )
+
+    def _finish(self, ledger: Ledger, begin: int, limit: int | None) -> None:
+        """Closes the receipt at the end of the file: what was declared and never came is a gap."""
+        ended = ledger.ended
+        if limit is None and ended is not None:
+            end = self.clock.seconds(ended)
+            if self.duration - end > _SHORTFALL:
+                ledger.gaps.append(Gap(end, self.duration, ENDED))
+                ledger.warn(ENDED)
+        self._coverage = ledger.receipt()
+
+
+def _groups(times: list[Fraction]) -> Iterator[list[Fraction]]:
+    """Runs of times that lie near enough to be read in one go."""
+    group: list[Fraction] = []
+    for time in times:
+        if group and time - group[-1] > _FORWARD:
+            yield group
+            group = []
+        group.append(time)
+    if group:
+        yield group
+
+
+def _clock_text(text: str) -> Fraction | None:
+    """Seconds of a Matroska DURATION tag, "00:01:30.500000000"; None when it is not one."""
+    parts = text.strip().split(":")
+    if len(parts) != 3:
+        return None
+    try:
+        hours, minutes, seconds = (Fraction(p) for p in parts)
+    except ValueError:
+        return None
+    return hours * 3600 + minutes * 60 + seconds

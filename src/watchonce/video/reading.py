@@ -1,0 +1,173 @@
+"""One reading of a file, from a given stamp on: intervals drawn in order, decoded on threads, kept
+pictures painted, everything handed over in display order with the fate of every picture.
+
+This file knows stamps and selections; windows, seconds and receipts are made of its output elsewhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from watchonce.video.decoding import Decoder, Report, portable
+from watchonce.video.intervals import Demuxer, Interval, seek_before
+from watchonce.video.opening import Source, open_source
+from watchonce.video.pixels import Painter, Turn
+from watchonce.video.receipt import DAMAGED, LATE, PATCHED, Settled
+from watchonce.video.selection import Selection
+from watchonce.video.workers import Job, OrderedWorkers
+
+BATCH_BYTES = 16 << 20  # painted pixels a worker hands over at once
+BATCH_FRAMES = 32
+
+
+@dataclass(slots=True)
+class Kept:
+    """Painted pictures: uint8 `[T, 3, H, W]`, and their stamps and ends in ticks."""
+
+    pixels: np.ndarray
+    stamps: list[int]
+    ends: list[int]
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What a reading is asked for. begin: stamp; seek: stamp to seek to, None = from the file's start.
+
+    until: stamp at which reading may stop, None = end of file. size: (height, width).
+    """
+
+    selection: Selection
+    seek: int | None
+    begin: int
+    until: int | None
+    size: tuple[int, int]
+    turn: Turn
+    keyframes: bool
+    threads: int
+
+
+Result = Kept | Settled
+
+
+def read(path: Path, order: Order) -> Iterator[Result]:
+    """Kept pictures and settled intervals, in order; a picture comes before the interval that settles it."""
+    source = open_source(path)
+    from_start = True
+    if order.seek is not None:
+        from_start = not seek_before(source, order.seek)
+        if from_start:
+            source.close()
+            source = open_source(path)
+    intervals = _until(Demuxer(source).intervals(from_start), order.until)
+    try:
+        if order.threads > 1 and portable(source):
+            yield from OrderedWorkers(_make(source, intervals, order), order.threads)
+        else:
+            yield from _serial(source, intervals, order)
+    finally:
+        source.close()
+
+
+def _until(intervals: Iterator[Interval], stamp: int | None) -> Iterator[Interval]:
+    for piece in intervals:
+        if stamp is not None and piece.stamps and piece.stamps[0] >= stamp:
+            return
+        yield piece
+
+
+def _serial(source: Source, intervals: Iterator[Interval], order: Order) -> Iterator[Result]:
+    stage = _Stage(source, order)
+    for piece in intervals:
+        yield from stage.run(piece)
+
+
+def _make(
+    source: Source, intervals: Iterator[Interval], order: Order
+) -> Callable[[], Callable[[Job[Result]], bool]]:
+    def make() -> Callable[[Job[Result]], bool]:
+        stage = _Stage(source, order)
+
+        def work(job: Job[Result]) -> bool:
+            job.acquire()
+            piece = next(intervals, None)
+            while piece is not None and not piece.final:
+                # a stretch without keyframes belongs to one decoder: keep the turn until it ends
+                for result in stage.run(piece):
+                    job.put(result)
+                piece = next(intervals, None)
+            job.release()
+            if piece is None:
+                return False
+            for result in stage.run(piece):
+                job.put(result)
+            return True
+
+        return work
+
+    return make
+
+
+class _Stage:
+    """A decoder and a painter for one thread."""
+
+    def __init__(self, source: Source, order: Order) -> None:
+        self._order = order
+        self._decoder = Decoder(source)
+        self._painter = Painter(*order.size, order.turn)
+        height, width = order.size
+        self._batch = max(1, min(BATCH_FRAMES, BATCH_BYTES // (3 * height * width)))
+        self._ends: dict[int, int] = {}
+
+    def run(self, piece: Interval) -> Iterator[Result]:
+        """Decodes an interval; yields its kept pictures in batches, then its settled table."""
+        table = dict(zip(piece.stamps, piece.ends, strict=True))
+        ends = table if piece.fresh else self._ends | table
+        self._ends = table
+        report = Report()
+        wanted = self._wanted(piece)
+        stamps: list[int] = []
+        pixels: np.ndarray | None = None
+        newest: int | None = None
+        notices: list[str] = []
+        for stamp, frame in self._decoder.decode(piece, wanted, report):
+            if newest is not None and stamp <= newest:
+                notices.append(LATE)
+                continue
+            newest = stamp
+            if pixels is None:
+                pixels = np.empty((self._batch, 3, *self._order.size), np.uint8)
+            self._painter.paint(frame, pixels[len(stamps)])
+            stamps.append(stamp)
+            if len(stamps) == self._batch:
+                yield Kept(pixels, stamps, [ends[s] for s in stamps])
+                stamps, pixels = [], None
+        if pixels is not None:
+            yield Kept(pixels[: len(stamps)], stamps, [ends[s] for s in stamps])
+        yield self._settle(report, ends, notices)
+
+    def _wanted(self, piece: Interval) -> frozenset[int]:
+        wants = self._order.selection.wants
+        begin = self._order.begin
+        if not self._order.keyframes:
+            return frozenset(s for s, e in zip(piece.stamps, piece.ends, strict=True) if wants(s, e))
+        # a keyframe stands for all until the next one
+        keys = [s for s in piece.stamps if s in piece.keys]
+        limits = [*keys[1:], piece.ends[-1] if piece.ends else begin]
+        return frozenset(s for s, e in zip(keys, limits, strict=True) if wants(s, e))
+
+    def _settle(self, report: Report, ends: dict[int, int], notices: list[str]) -> Settled:
+        if report.errors:
+            notices.append(DAMAGED)
+        if report.doubtful:
+            notices.append(PATCHED)
+        return Settled(
+            report.settled,
+            [ends[s] for s in report.settled],
+            frozenset(report.lost),
+            sorted(report.decoded),
+            tuple(dict.fromkeys(notices)),
+        )
