@@ -1,4 +1,7 @@
-"""Benchmarks, one a file. A benchmark names no model and no method: it has videos, questions and truth."""
+"""Benchmarks, one a file. A benchmark names no model and no method: it has videos, questions and truth.
+
+A benchmark is a dataclass whose fields are its options, as a method's are.
+"""
 
 from __future__ import annotations
 
@@ -12,13 +15,19 @@ from watchonce.types import Answer, Note, Query, Span
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One question with its truth; `oracle` = the true notes around the evidence, the ceiling's memory."""
+    """One question with its truth.
+
+    evidence: the spans that prove the answer, empty where nothing does. oracle: true notes around the
+    evidence and among look-alikes, the ceiling's memory. absent: the right answer is that the video does
+    not say.
+    """
 
     query: Query
     kind: str
     answer: str
     evidence: tuple[Span, ...]
     oracle: tuple[Note, ...] = ()
+    absent: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +46,12 @@ class Benchmark(ABC):
         """The videos of a split, written into `folder` where they must be made; one per seed."""
 
     @abstractmethod
-    def prior(self, kinds: set[str]) -> dict[str, str]:
-        """The most frequent answer of each kind on the training split: what blind guessing gets."""
+    def prior(self, query: Query) -> Answer:
+        """What is most often right on the training split for a question of this form: blind guessing.
+
+        It may look at the question and its choices, never at the film or at the case's kind.
+        """
 
     @abstractmethod
     def correct(self, case: Case, answer: Answer) -> bool:
-        """Whether the answer's words are right (evidence is judged apart)."""
+        """Whether the answer is right. Where the question is a time, its evidence is the answer."""
