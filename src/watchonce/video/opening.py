@@ -130,7 +130,7 @@ def listen(container: InputContainer, stream: S) -> Iterator[Packet[S]]:
     """Packets of one stream; the demuxer is told to leave the others unread."""
     for other in container.streams:
         other.discard = Discard.default if other is stream else Discard.all
-    return cast(Iterator[Packet[S]], container.demux(stream))
+    return cast("Iterator[Packet[S]]", container.demux(stream))
 
 
 def _pick_stream(path: Path, container: InputContainer) -> VideoStream:

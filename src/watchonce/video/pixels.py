@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
+from typing import Any, cast
 
 import numpy as np
 from av.sidedata.sidedata import Type
@@ -19,6 +20,10 @@ Size = int | tuple[int, int] | None
 
 _UNSPECIFIED = 2  # AVCOL_SPC_UNSPECIFIED
 _HD_LINES = 720  # untagged video is BT.709 from here up, BT.601 below: what players assume
+
+
+# (a, b, c, d) of the display matrix for 0..3 anticlockwise quarter turns; a mirror negates a and c
+_QUARTERS = ((1, 0, 0, 1), (0, -1, 1, 0), (-1, 0, 0, -1), (0, 1, -1, 0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,20 +47,16 @@ class Turn:
 def read_turn(frame: VideoFrame) -> Turn:
     """The turn asked for by the frame's display matrix; none when there is no matrix."""
     try:
-        raw = bytes(frame.side_data[Type.DISPLAYMATRIX])
+        raw = bytes(cast(Any, frame.side_data)[Type.DISPLAYMATRIX])
     except KeyError:
         return Turn()
-    a, b, _, c, d, *_ = struct.unpack("<9i", raw[:36])
-    # columns of the matrix say where the stored x and y axes point on the screen (y down)
-    mirror = a * d - b * c < 0
-    if abs(a) >= abs(b):
-        quarters = 0 if (-a if mirror else a) >= 0 else 2
-    else:
-        quarters = 3 if (-b if mirror else b) > 0 else 1
-    if mirror:
-        # matrix = turn first, then mirror left-right
-        quarters = quarters % 4
-    return Turn(quarters, mirror)
+    a, b, _, c, d, *_ = struct.unpack("<9i", raw[:36])  # x' = ax + cy, y' = bx + dy, y down
+    scores = {
+        turn: a * p + b * q + c * r + d * s
+        for k, (p, q, r, s) in enumerate(_QUARTERS)
+        for turn, p, r in ((Turn(k, False), p, r), (Turn(k, True), -p, -r))
+    }
+    return max(scores, key=lambda turn: scores[turn])
 
 
 def target_size(width: int, height: int, size: Size) -> tuple[int, int]:
