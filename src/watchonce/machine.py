@@ -1,4 +1,4 @@
-"""Facts about this machine and what is installed on it, for results and for `doctor`. Imports nothing heavy."""
+"""Facts about this machine and what is installed on it. Imports nothing heavy."""
 
 from __future__ import annotations
 

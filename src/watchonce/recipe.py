@@ -42,13 +42,13 @@ class Recipe:
     @property
     def budget(self) -> Budget:
         """The budget table, checked."""
-        return _make(Budget, self.tables["budget"], "budget")
+        return make(Budget, self.tables["budget"], "budget")
 
     def part(self, kind: str) -> Part | None:
         """A fresh part of a kind, or None where the recipe names none (compress may be absent)."""
         table = dict(self.tables[kind])
         name = table.pop("name", None)
-        return None if name is None else _make(discovery.find(kind, name), table, kind)
+        return None if name is None else make(discovery.find(kind, name), table, kind)
 
     def parts(self, bodies: Bodies) -> Parts:
         """Fresh parts, bound to the bodies."""
@@ -148,7 +148,8 @@ def _apply(full: dict[str, dict[str, Any]], override: str) -> None:
         full[table][key] = value.strip()  # a bare word is a string
 
 
-def _make(cls: type, values: Mapping[str, Any], table: str) -> Any:
+def make(cls: type, values: Mapping[str, Any], table: str) -> Any:
+    """A dataclass from plain values; an unknown field or a wrong type fails, naming `table` and the cure."""
     options = {f.name: f for f in dataclasses.fields(cls) if f.init}
     _known(values, options, "key", table)
     made = {}
