@@ -18,10 +18,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from watchonce.contracts import MemoryState
 from watchonce.types import BadInput, DamagedMemory, Note
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 SCHEMA = 1
 MANIFEST, TENSORS, TIMELINE, THUMBS, SUMS = (
@@ -63,7 +66,13 @@ def dump_state(state: MemoryState, folder: Path, tensors: str = TENSORS, notes: 
     """Writes a state as one safetensors file and one line of JSON a note; both synced to disk."""
     from safetensors.torch import save
 
-    named = {name: value.contiguous().cpu() for name, value in sorted(state.tensors.items())}
+    named: dict[str, Tensor] = {}
+    seen: set[int] = set()
+    for name, value in sorted(state.tensors.items()):
+        plain = value.detach().cpu().contiguous()
+        # safetensors refuses two names on one storage; two fields may well be one tensor
+        named[name] = plain.clone() if plain.data_ptr() in seen else plain
+        seen.add(plain.data_ptr())
     write_synced(folder / tensors, save(named))
     lines = "".join(json.dumps(asdict(n), ensure_ascii=False, sort_keys=True) + "\n" for n in state.notes)
     write_synced(folder / notes, lines.encode())

@@ -126,8 +126,8 @@ class Memory:
         bodies = bodies_for(None if place == "none" else place, str(plan.tables["models"]["text"]))
         if wrote and bodies.vlm is not None and bodies.vlm.revision != wrote["revision"]:
             raise BadInput(
-                f"{stored.path.name} was written by {wrote['name']} at {wrote['revision'][:12]}, but {place} is"
-                f" {bodies.vlm.revision[:12]}; give that model with --model, or --model none to search the notes"
+                f"{stored.path.name} was written by {wrote['name']} {wrote['revision'][:12]}, but {place} is"
+                f" {bodies.vlm.revision[:12]}; give that --model, or --model none to search the notes"
             )
         return cls(stored, bodies, plan)
 
@@ -182,6 +182,6 @@ def _find_model(wrote: Mapping[str, str] | None, catalogue: Catalogue) -> str:
     if "/" in wrote["name"]:
         return wrote["name"]  # a hub id finds itself
     raise BadInput(
-        f"the memory was written by {wrote['name']} ({wrote['revision'][:12]}), which this machine has not seen;"
-        " give its folder with --model, or --model none to search the notes"
+        f"the memory was written by {wrote['name']} ({wrote['revision'][:12]}), which this machine has not"
+        " seen; give its folder with --model, or --model none to search the notes"
     )

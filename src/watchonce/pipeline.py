@@ -18,10 +18,11 @@ import numpy as np
 from watchonce import __version__, library
 from watchonce.contracts import Bodies, MemoryState
 from watchonce.journal import Journal
-from watchonce.library import Catalogue, Stored
+from watchonce.library import Catalogue
 from watchonce.ops.segment import sketch
 from watchonce.recipe import Parts, Recipe
 from watchonce.types import Answer, BadInput, Coverage, FrameBatch, Gap, Query, Scan, Span, Tokens, Video
+from watchonce.video import merge_coverage
 
 WINDOW = 64.0  # seconds decoded, encoded and written together
 SMALL = 160  # shortest side, in pixels, of frames no model will see
@@ -92,7 +93,7 @@ class _Walk:
         self.budget = plan.budget
         self.parts: Parts = plan.parts(bodies)
         self.size = bodies.vlm.size if bodies.vlm is not None else SMALL
-        self.receipts: list[dict[str, Any]] = []  # one a window
+        self.coverage: Coverage | None = None  # of the windows written by this run and those before it
         self.thumbs = 0  # the next thumbnail's number
         self.began = time.monotonic()
 
@@ -102,39 +103,45 @@ class _Walk:
         if (found := self.journal.resume()) is not None:
             first, extra, state = found
             memory.restore(state)
-            self.receipts, self.thumbs = extra["receipts"], extra["thumbs"]
+            self.coverage, self.thumbs = _as_coverage(extra["coverage"]), extra["thumbs"]
         else:
             memory.add_notes(self.video.notes())
         total = max(self.video.duration, 1e-9)
-        skipped = first * WINDOW
+        skipped, before = first * WINDOW, self.coverage
         for number, (span, frames, receipt) in enumerate(_ahead(self._windows(first)), first):
             self._write(frames)
-            self.receipts.append(receipt)
+            seen = receipt if before is None else merge_coverage(before, receipt)
+            self.coverage = seen
             if self.journal.due():
-                extra = {"receipts": self.receipts, "thumbs": self.thumbs}
-                self.journal.save(number + 1, extra, memory.state())
+                self._checkpoint(number + 1, seen)
             speed = (span.end - skipped) / max(1e-9, time.monotonic() - self.began)
             self.report(Progress("watch", min(span.end, total), total, speed))
         self.report(Progress("finish", total, total, 0.0))
         memory.finish(self.budget)
-        return memory.state(), _coverage(self.video, self.receipts, self.budget.fps)
+        return memory.state(), self.coverage or self.video.coverage
 
-    def _windows(self, first: int) -> Iterator[tuple[Span, FrameBatch, dict[str, Any]]]:
-        """Every window from number `first`: its span, the frames the selector wants, and its receipt."""
+    def _checkpoint(self, following: int, coverage: Coverage) -> None:
+        extra = {"coverage": asdict(coverage), "thumbs": self.thumbs}
+        self.journal.save(following, extra, self.parts.memory.state())
+
+    def _windows(self, first: int) -> Iterator[tuple[Span, FrameBatch, Coverage]]:
+        """Every window from `first`: its span, the wanted frames, the receipt of this run so far."""
         scan = self._scan()
         plan = self.parts.select.select(scan, None, self.budget)
         whole = len(plan) == len(scan)
         size = plan.size or self.size
-        fps = self.budget.fps if whole else None
         if whole:
-            for span, frames in self.video.windows(WINDOW, fps, start=first * WINDOW, size=size):
-                yield span, frames, _receipt(self.video.coverage)
+            for span, frames in self.video.windows(WINDOW, self.budget.fps, start=first * WINDOW, size=size):
+                yield span, frames, self.video.coverage
             return
+        receipt: Coverage | None = None
         for number in range(first, max(1, int(np.ceil(self.video.duration / WINDOW)))):
             span = Span(number * WINDOW, (number + 1) * WINDOW)
             times = plan.times[(plan.times >= span.start) & (plan.times < span.end)]
             frames = self.video.frames_at(times, size=size)
-            yield span, frames, _receipt(self.video.coverage)
+            seen = self.video.coverage
+            receipt = seen if receipt is None else merge_coverage(receipt, seen)
+            yield span, frames, receipt
 
     def _scan(self) -> Scan:
         """The times that may be looked at, with the signals the selector asks for."""
@@ -228,12 +235,9 @@ def _frame_means(frames: FrameBatch, bodies: Bodies) -> np.ndarray:
     return data.reshape(len(frames), -1, data.shape[-1]).mean(dim=1).float().cpu().numpy()
 
 
-def _receipt(coverage: Coverage) -> dict[str, Any]:
-    return asdict(coverage)
-
-
-def _coverage(video: Video, receipts: Sequence[Mapping[str, Any]], fps: float | None) -> Coverage:
-    raise NotImplementedError  # TODO
+def _as_coverage(values: Mapping[str, Any]) -> Coverage:
+    gaps = tuple(Gap(**gap) for gap in values["gaps"])
+    return Coverage(**{**values, "gaps": gaps, "warnings": tuple(values["warnings"])})
 
 
 def _job(video: Video, plan: Recipe, bodies: Bodies) -> dict[str, Any]:

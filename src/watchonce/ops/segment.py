@@ -33,7 +33,7 @@ def sketch(pixels: np.ndarray) -> np.ndarray:
     wide = np.diff(np.append(columns, width))[None, :]
     cells = (summed / (high * wide) / 255.0).astype(np.float32)
     full = cells.repeat(-(-GRID // len(rows)), axis=2)[:, :, :GRID].repeat(-(-GRID // len(columns)), axis=3)
-    return full[:, :, :, :GRID].reshape(count, -1)
+    return full[:, :, :, :GRID].reshape(count, 3 * GRID * GRID)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,34 @@
+"""Hand-made frames, tokens and scans for the tests of parts."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from watchonce.types import FrameBatch, Scan, Tokens
+
+
+def tokens_for(times: list[float], each: int, width: int = 8, seed: int = 0) -> Tokens:
+    """`each` tokens for every frame time; the data of a frame depend on its time alone."""
+    rows = []
+    for time in times:
+        generator = torch.Generator().manual_seed(seed * 100_003 + int(time * 1000))
+        rows.append(torch.randn(each, width, generator=generator))
+    start = torch.tensor(times, dtype=torch.float64).repeat_interleave(each)
+    side = torch.linspace(0.1, 0.9, each).repeat(len(times))
+    data = torch.cat(rows) if rows else torch.zeros(0, width)
+    return Tokens(data, start, start + 0.5, side, side, torch.ones(len(start)))
+
+
+def frames_for(times: list[float], size: int = 16, seed: int = 0) -> FrameBatch:
+    """Noise frames at the given times."""
+    pixels = np.random.default_rng(seed).integers(0, 256, (len(times), 3, size, size), np.uint8)
+    start = np.array(times, np.float64)
+    return FrameBatch(pixels, start, start + 0.5)
+
+
+def scan_for(count: int, signals: tuple[str, ...] = (), seed: int = 0) -> Scan:
+    """One row a second with random signals."""
+    start = np.arange(count, dtype=np.float64)
+    rng = np.random.default_rng(seed)
+    return Scan(start, start + 1.0, {name: rng.random((count, 16)).astype(np.float32) for name in signals})
