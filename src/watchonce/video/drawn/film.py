@@ -96,6 +96,8 @@ def draw(
     target = _target(path)
     reel = Reel(_rate(fps), *_size(size), vary, codec, crf, gop, threads)
     _check(reel)
+    if questions < 0:
+        raise BadInput(f"questions must be 0 or above, got {questions}")
     world = make_world(seed, seconds, split=split, needles=needles)
     truth_path = target.with_suffix(".json")
     parts = [p.with_name(f".{p.name}.{os.getpid()}.part") for p in (target, truth_path)]
@@ -145,6 +147,8 @@ def _encode(path: Path, world: World, reel: Reel, progress: Progress | None) -> 
             "crf": str(reel.crf),
             "g": str(max(1, round(reel.gop * reel.fps))),
         }
+        if reel.vary:  # reordered frames of uneven length would leave the file's duration wrong
+            stream.options = {**stream.options, "bf": "0"}
         lengths: dict[int, int] = {}  # of the frames inside the encoder, by time stamp
         shots = reel.shots(world.duration)
         while batch := list(itertools.islice(shots, BATCH)):

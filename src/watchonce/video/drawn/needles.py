@@ -70,7 +70,7 @@ def _picture(name: str, scale: float) -> Sprite:
         pen.shape([(4.8, 13), (14, 9), (23.2, 13), (14, 24)], TEAL, 0)
     elif name == "moon":
         pen.oval(4, 4, 23, 24, TEAL, 0)
-        pen.oval(10, 2, 27, 20, WHITE, 0)
+        pen.oval(10, 3, 26, 19, WHITE, 0)
     elif name == "flag":
         pen.line([(7, 4), (7, 24)], TEAL, 2.2)
         pen.shape([(8, 5), (23, 9), (8, 15)], TEAL)

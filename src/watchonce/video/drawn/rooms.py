@@ -38,7 +38,7 @@ def background(room: str, look: int, size: int) -> np.ndarray:
     for _ in range(int(rng.integers(2, 5))):
         _furnish(wall, x, y, rng)
     for top in (50.0, 90.0):  # the shelves on which things stand
-        shelf = np.clip(1.5 - abs(y - top - 1.2) * scale, 0, 1) * np.ones_like(x)
+        shelf = np.clip((1.5 - abs(y - top - 1.2)) * scale, 0, 1) * np.ones_like(x)
         wall += (np.array((92, 84, 80)) - wall) * (0.7 * shelf[..., None])
     tint = rng.uniform(0.93, 1.07) * rng.uniform(0.97, 1.03, 3)
     picture = np.clip(wall * tint, 0, 255).astype(np.uint8)
