@@ -1,0 +1,67 @@
+"""One answer as a picture: the question, what was found, the frames that show it, and where in time it lies.
+
+Beside the PNG goes a CSV of the same name with what the colours mean: `start,end,score,text`, a note a
+line. It reads a memory and an answer; it does not know how either was made.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+from dataclasses import replace
+from pathlib import Path
+
+from watchonce.memory import Memory
+from watchonce.ops.words import NoteIndex, asked_span, content_words
+from watchonce.picture.page import Page
+from watchonce.types import Answer, BadInput, Note, Query
+
+__all__ = ["draw_answer", "relevance"]
+
+
+def draw_answer(memory: Memory, query: Query, answer: Answer, path: Path) -> Path:
+    """Writes `path` (a .png, replaced if it exists) and the CSV beside it; returns `path`.
+
+    Raises BadInput for a path that cannot be written, DamagedMemory for a thumbnail that is no picture.
+    """
+    if path.suffix.lower() != ".png":
+        raise BadInput(f"a picture is a .png file, got {str(path)!r}: name it {path.stem or 'answer'}.png")
+    if not path.parent.is_dir():
+        raise BadInput(f"the folder {str(path.parent)!r} does not exist; make it first")
+    scored = relevance(memory, query)
+    page = Page(memory, query, answer, scored)
+    picture, table = io.BytesIO(), io.StringIO()
+    page.paint().save(picture, "PNG", optimize=True)
+    rows = csv.writer(table, lineterminator="\n")
+    rows.writerow(("start", "end", "score", "text"))
+    rows.writerows((f"{n.start:.3f}", f"{n.end:.3f}", f"{n.score or 0:.4f}", n.text) for n in scored)
+    _replace(path.with_suffix(".csv"), table.getvalue().encode())
+    _replace(path, picture.getvalue())
+    return path
+
+
+def relevance(memory: Memory, query: Query) -> list[Note]:
+    """Every note with how well its words fit the question, 0..1, in time order.
+
+    A question that only names a time fits the notes of that time wholly. A memory without notes has none.
+    """
+    if not memory.notes:
+        return []
+    index = NoteIndex(memory.notes)
+    named, words = asked_span(query.text)
+    span = query.span or named
+    bare = span is not None and not content_words(words)
+    hits = index.search(words, len(memory.notes), span=span, before=query.before)
+    fits = {hit.row: 1.0 if bare else hit.cover for hit in hits}
+    scored = [replace(note, score=fits.get(row, 0.0)) for row, note in enumerate(memory.notes)]
+    return sorted(scored, key=lambda note: (note.start, note.end))
+
+
+def _replace(path: Path, content: bytes) -> None:
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        part.write_bytes(content)
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
