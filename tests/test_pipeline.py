@@ -35,7 +35,7 @@ class Eye:
     Used where the *walk* is tested, not the model; the shipped model walks the same path in test_first_walk.
     """
 
-    name, revision, clip, size = "eye", "eye-1", 8, (32, 32)
+    name, revision, clip, size, words = "eye", "eye-1", 8, (32, 32), None
 
     def encode(self, frames: FrameBatch) -> Tokens:
         import torch

@@ -74,6 +74,11 @@ class VLM(Protocol):
     clip: int  # frames it reads best in one prompt
     size: tuple[int, int]  # (height, width) in pixels of the frames `encode` expects
 
+    @property
+    def words(self) -> frozenset[str] | None:
+        """The words it can read, lower case, when its vocabulary is closed; None when it reads any text."""
+        ...
+
     def encode(self, frames: FrameBatch) -> Tokens:
         """Every frame becomes the same number of tokens of width D, in time, then row, order."""
         ...

@@ -106,7 +106,7 @@ class FrameBatch:
 
     def __getitem__(self, index: Any) -> FrameBatch:
         """Slice, mask or index list; pixels and times stay together. An int keeps the axis."""
-        if hasattr(index, "__index__"):
+        if hasattr(index, "__index__") and not hasattr(index, "__len__"):
             index = slice(int(index), int(index) + 1 or None)
         return FrameBatch(self.pixels[index], self.start[index], self.end[index])
 

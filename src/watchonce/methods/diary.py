@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 SENTENCE = re.compile(r"(?<=[.!?;])\s+|\n+")
+ORDER = frozenset("before after then next previous previously following preceding since until".split())
 BATCH = 16  # prompts a generate call; fixed, so that a resumed run repeats the same arithmetic
 
 
@@ -43,7 +44,7 @@ class Diary(Memory):
     prompt: str = "Describe what happens."
     limit: int = 48  # tokens of one description
     recall: int = 10  # notes handed to the answerer
-    nearby: int = 1  # notes before and after each of the best two hits
+    nearby: int = 2  # notes on either side of the best hits, for questions about order
 
     _scenes: SceneStream = field(default_factory=SceneStream, init=False, repr=False)
     _pending: Tokens | None = field(default=None, init=False, repr=False)
@@ -113,8 +114,8 @@ class Diary(Memory):
     def _add_caption(self, text: str, start: float, end: float, score: float) -> None:
         self._close(start)
         for sentence in SENTENCE.split(text.strip()):
-            said = sentence.strip().rstrip(" .;").strip()
-            if not said:
+            said = " ".join(sentence.split())
+            if not said.strip(" .;"):
                 continue
             known = self._open.get(said)
             if known is None:
@@ -134,9 +135,7 @@ class Diary(Memory):
 
     def read(self, query: Query) -> Recall:
         """The best notes and their neighbours in time order; `Note.score` is how well each fits."""
-        if self._index is None:
-            self._index = NoteIndex(self._notes, self._vectors)
-        index = self._index
+        index = self._searchable()
         span, text = asked_span(query.text)
         if query.span is not None:
             span = query.span
@@ -144,15 +143,33 @@ class Diary(Memory):
         if self._vectors is not None and self.bodies.text is not None:
             vector = self.bodies.text.embed([text])[0]
         hits = index.search(text, self.recall, vector=vector, span=span, before=query.before)
+        chosen = {hit.row: hit for hit in hits}
+        if span is None and ORDER & set(query.text.lower().split()):
+            chosen = self._with_neighbours(index, hits, query.before)
+        notes = [replace(h.note, score=round(h.score, 4)) for _, h in sorted(chosen.items())]
+        return Recall(notes=tuple(notes))
+
+    def _searchable(self) -> NoteIndex:
+        """The index, made at the first question; where there are descriptions, bare scenes stay out of it."""
+        if self._index is None:
+            described = any(n.source == "caption" for n in self._notes)
+            rows = [i for i, n in enumerate(self._notes) if not described or n.source != "scene"]
+            vectors = None if self._vectors is None else self._vectors[rows]
+            self._index = NoteIndex([self._notes[i] for i in rows], vectors)
+        return self._index
+
+    def _with_neighbours(self, index: NoteIndex, hits: Sequence[Hit], before: float | None) -> dict[int, Hit]:
+        """The best hits with the notes around them, then as many of the other hits as there is room for."""
         chosen: dict[int, Hit] = {}
         for hit in hits[:2]:
-            for row in index.around(hit.row, self.nearby, query.before):
-                chosen.setdefault(row, Hit(row, index.notes[row], 0.0, 0.0))
-        room = max(1, self.recall - len([r for r in chosen if all(r != h.row for h in hits[:2])]))
-        for hit in hits[:room]:
-            chosen[hit.row] = hit
-        notes = [replace(h.note, score=round(h.score, 4)) for _, h in sorted(chosen.items())]
-        return Recall(notes=tuple(notes[: self.recall]))
+            if hit.score >= 0.9 * hits[0].score:
+                chosen[hit.row] = hit
+                for row in index.around(hit.row, self.nearby, before):
+                    chosen.setdefault(row, Hit(row, index.notes[row], 0.0, 0.0))
+        for hit in hits:
+            if len(chosen) < self.recall or hit.row in chosen:
+                chosen[hit.row] = hit
+        return dict(list(chosen.items())[: self.recall])
 
     # -- keeping
 

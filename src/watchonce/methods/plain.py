@@ -36,6 +36,7 @@ class Plain(Answerer):
 
     limit: int = 24  # tokens of an answer
     enough: float = 0.5  # share of the question's words a note must have to be an answer without a VLM
+    grasp: float = 0.7  # the same for a VLM of few words, when the question has a word it cannot read
     system: str = SYSTEM
 
     def answer(self, recalls: Sequence[Recall], queries: Sequence[Query]) -> list[Answer]:
@@ -53,6 +54,8 @@ class Plain(Answerer):
             return Answer("not found", not_found=True)
         if vlm is None:
             return self._search_only(recall, query)
+        if strange := self._strange_words(vlm, recall, query):
+            return Answer(f"not found (no word the model knows: {', '.join(strange)})", not_found=True)
         prompt = self._prompt(vlm, recall, query)
         reply = vlm.generate([prompt], self.limit)[0]
         used = len(prompt) + reply.tokens
@@ -69,6 +72,12 @@ class Plain(Answerer):
         if not said and cited:
             said = _quote([recall.notes[n - 1] for n in dict.fromkeys(cited)])
         return Answer(said, choice, scores, evidence=evidence, cost=Cost(tokens=used))
+
+    def _strange_words(self, vlm: VLM, recall: Recall, query: Query) -> list[str]:
+        """Words a closed vocabulary lacks, unless some note covers the question well without them."""
+        if vlm.words is None or max((n.score or 0.0 for n in recall.notes), default=0.0) >= self.grasp:
+            return []
+        return [w for w in content_words(query.text) if w not in vlm.words]
 
     def _prompt(self, vlm: VLM, recall: Recall, query: Query) -> Prompt:
         tokens = None if recall.tokens is None else thin(recall.tokens, vlm.clip)

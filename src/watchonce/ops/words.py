@@ -102,26 +102,26 @@ class NoteIndex:
         hits = [
             Hit(r, self.notes[r], cover.get(r, 0.0) + 0.5 * near.get(r, 0.0), cover.get(r, 0.0)) for r in rows
         ]
-        hits.sort(key=lambda h: (-h.score, h.note.start, h.row))
+        # "the last time" is about late notes: among equals they come first
+        way = -1 if "last" in WORD.findall(text.lower()) else 1
+        hits.sort(key=lambda h: (-round(h.score, 6), way * h.note.start, h.row))
         return hits[:limit]
 
     def around(self, row: int, count: int, before: float | None = None) -> list[int]:
-        """Up to `count` rows of the same source on either side: earlier starts, then later ones."""
+        """Up to `count` rows on either side: those that start earlier, then those that start later."""
         note = self.notes[row]
         left, right = [], []
         for other in range(row - 1, max(-1, row - 1 - 8 * count), -1):
-            near = self.notes[other]
-            if near.source == note.source and near.start < note.start and len(left) < count:
+            if self.notes[other].start < note.start and len(left) < count:
                 left.append(other)
         for other in range(row + 1, min(len(self.notes), row + 1 + 8 * count)):
-            near = self.notes[other]
-            if near.source == note.source and near.start > note.start and len(right) < count:
+            if self.notes[other].start > note.start and len(right) < count:
                 right.append(other)
         return [r for r in left + right if before is None or self.notes[r].start < before]
 
-    def unknown(self, text: str) -> list[str]:
-        """The question's words that stand in no note at all."""
-        return [w for w in content_words(text) if self.rarity(w) >= math.log(len(self.notes) + 1)]
+    def unknown(self, words: Sequence[str]) -> list[str]:
+        """Those of the words that stand in no note at all."""
+        return [w for w in words if self.rarity(w) >= math.log(len(self.notes) + 1)]
 
     def _allowed(self, span: Span | None, before: float | None) -> np.ndarray:
         mask = np.ones(len(self.notes), bool)
@@ -132,7 +132,10 @@ class NoteIndex:
         return mask
 
     def _cover(self, words: list[str], allowed: np.ndarray) -> dict[int, float]:
-        total = sum(self.rarity(w) for w in words)
+        known = [self.rarity(w) for w in words if w not in self.unknown(words)]
+        # A word of no note weighs as much as the others do: it may be the subject, or only politeness.
+        usual = sum(known) / len(known) if known else 1.0
+        total = sum(known) + usual * (len(words) - len(known))
         share = np.zeros(len(self.notes))
         for word in words:
             rows = self._db.execute("SELECT rowid FROM note WHERE note MATCH ?", (_quote(word),)).fetchall()

@@ -1,0 +1,143 @@
+"""The command as a stranger uses it: real processes, real files, real mistakes."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+COMMAND = [sys.executable, "-c", "from watchonce.cli import main; main()"]
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cli")
+
+
+def call(place: Path, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
+    env = {**os.environ, "WATCHONCE_HOME": str(place / "home"), "NO_COLOR": "1"}
+    return subprocess.run(
+        [*COMMAND, *arguments], cwd=place, env=env, input=stdin, capture_output=True, text=True, timeout=120
+    )
+
+
+def said(done: subprocess.CompletedProcess[str]) -> dict:
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.strip().splitlines()
+    assert len(lines) == 1, done.stdout
+    return json.loads(lines[0])
+
+
+@pytest.fixture(scope="module")
+def film(place: Path) -> dict:
+    return said(call(place, "draw", "home.mp4", "--duration", "1:30", "--seed", "5", "--json"))
+
+
+@pytest.fixture(scope="module")
+def memory(place: Path, film: dict) -> dict:
+    return said(call(place, "watch", "home.mp4", "-o", "home.memory", "--model", "none", "--json"))
+
+
+def test_every_verb_has_help(place: Path) -> None:
+    top = call(place, "--help")
+    assert top.returncode == 0
+    for verb in ("watch", "ask", "info", "list", "verify", "draw", "train", "eval", "doctor"):
+        assert f"\n  {verb} " in top.stdout
+        assert "--json" in call(place, verb, "--help").stdout
+
+
+def test_draw_writes_film_and_truth(place: Path, film: dict) -> None:
+    assert (place / "home.mp4").stat().st_size > 10_000
+    truth = json.loads((place / "home.json").read_text())
+    assert truth["duration"] == 90
+    assert film["truth"].endswith("home.json")
+
+
+def test_watch_info_list_verify(place: Path, memory: dict) -> None:
+    assert memory["source"]["duration"] == pytest.approx(90)
+    assert memory["coverage"]["kept"] == 90
+    assert said(call(place, "info", "home", "--json"))["source"] == memory["source"]
+    assert said(call(place, "list", "--json"))["memories"][0]["name"] == "home"
+    assert said(call(place, "verify", "home.memory", "--json"))["ok"]
+    assert "coverage  watched 00:01:30.000" in call(place, "info", "home.memory").stdout
+
+
+def test_ask_prints_one_object_with_the_promised_fields(place: Path, memory: dict) -> None:
+    answer = said(call(place, "ask", "home.memory", "a bright scene", "--json"))
+    assert {"answer", "evidence", "not_found", "timing"} <= answer.keys()
+    assert set(answer["evidence"][0]) >= {"start", "end", "score"}
+    assert not answer["not_found"]
+    lost = said(call(place, "ask", "home.memory", "where is the giraffe?", "--json"))
+    assert lost["not_found"]
+    assert lost["evidence"] == []
+    many = call(place, "ask", "home", "--questions", "-", "--json", stdin="a bright scene\n\na dark scene\n")
+    assert [json.loads(line)["question"] for line in many.stdout.splitlines()] == [
+        "a bright scene",
+        "a dark scene",
+    ]
+
+
+def test_watching_twice_is_one_watch(place: Path, memory: dict) -> None:
+    before = (place / "home.memory" / "manifest.json").stat().st_mtime_ns
+    said(call(place, "watch", "home.mp4", "-o", "home.memory", "--model", "none", "--json"))
+    assert (place / "home.memory" / "manifest.json").stat().st_mtime_ns == before
+
+
+MISTAKES = [
+    (("wach", "home.mp4"), 2, "watch"),
+    (("watch",), 2, "video"),
+    (("watch", "nothing.mp4"), 3, "nothing.mp4"),
+    (("watch", "home.json", "-o", "x.memory"), 3, "home.json"),
+    (("watch", "home.mp4", "--recipe", "dairy"), 2, "did you mean 'diary'"),
+    (("watch", "home.mp4", "--set", "budget.fsp=1"), 2, "did you mean 'fps'"),
+    (("watch", "home.mp4", "--set", "budget.fps=0"), 2, "above 0"),
+    (("watch", "home.mp4", "-o", "home.memory", "--model", "none", "--recipe", "everything"), 2, "--force"),
+    (("watch", "home.mp4", "--model", "./no-such-folder"), None, "no-such-folder"),
+    (("ask", "home.memory"), 2, "no question"),
+    (("ask", "home.memory", " "), 2, "empty"),
+    (("ask", "nothing", "why?"), 2, "watchonce list"),
+    (("ask", "home.memory", "why?", "--span", "9"), 2, "START-END"),
+    (("ask", "home.memory", "why?", "--before", "x"), 2, "is not a time"),
+    (("ask", "home.memory", "--questions", "none.txt"), 2, "none.txt"),
+    (("draw", "x.mp4"), 2, "--minutes"),
+    (("draw", "x.mp4", "--minutes", "1", "--size", "12"), 2, "WIDTHxHEIGHT"),
+    (("draw", "x.mp4", "--minutes", "-3"), 2, "-"),
+    (("draw", "x.mp4", "--minutes", "1", "--split", "exam"), 2, "exam"),
+    (("eval", "diary", "drown"), 2, "drawn"),
+    (("eval", "diary", "drawn", "--seeds", "a"), 2, "whole numbers"),
+    (("train", "huge"), 2, "tiny"),
+    (("verify", "home.json"), 2, "home.json"),
+]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"), MISTAKES, ids=lambda v: " ".join(v) if isinstance(v, tuple) else None
+)
+def test_a_mistake_is_one_line_with_the_value_and_a_documented_code(
+    place: Path, memory: dict, arguments: tuple[str, ...], code: int | None, words: str
+) -> None:
+    done = call(place, *arguments)
+    assert done.returncode == code if code is not None else done.returncode in (2, 5)
+    lines = [line for line in done.stderr.strip().splitlines() if not line.startswith("watchonce: model")]
+    assert len(lines) == 1, done.stderr
+    assert lines[0].startswith("watchonce: ")
+    assert words in lines[0]
+    assert done.stdout == ""
+    as_json = call(place, *arguments, "--json")
+    assert json.loads(as_json.stdout)["exit_code"] == done.returncode
+
+
+def test_a_damaged_memory_has_its_own_code(place: Path, memory: dict) -> None:
+    import shutil
+
+    shutil.copytree(place / "home.memory", place / "bad.memory", dirs_exist_ok=True)
+    file = place / "bad.memory" / "timeline.jsonl"
+    file.write_text(file.read_text() + " ")
+    for arguments in (("verify", "bad.memory"), ("ask", "bad.memory", "a scene"), ("info", "bad.memory")):
+        done = call(place, *arguments)
+        assert done.returncode == 4
+        assert "timeline.jsonl" in done.stderr
