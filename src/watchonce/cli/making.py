@@ -65,14 +65,18 @@ def eval_(
     benchmark: Annotated[str, typer.Argument(help="Benchmark name.")] = "drawn",
     split: Annotated[str, typer.Option(help="val or test.")] = "test",
     seeds: Annotated[str, typer.Option(help="Seeds of the films, 1,2,3.")] = "1,2,3",
-    minutes: Annotated[float, typer.Option(help="Length of each film.")] = 10.0,
-    questions: Annotated[int, typer.Option(help="Questions a film.")] = 60,
+    minutes: Annotated[float | None, typer.Option(help="Length of each film; short for --option.")] = None,
+    questions: Annotated[int | None, typer.Option(help="Questions a film; short for --option.")] = None,
+    option: Annotated[
+        list[str] | None, typer.Option(help="An option of the benchmark: key=value, such as choices=true.")
+    ] = None,
+    draws: Annotated[int, typer.Option(help="Random rivals a question.")] = 3,
     model: Model = None,
     overrides: Set = None,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Results file (JSON).")] = None,
     as_json: Json = False,
 ) -> None:
-    """Measure a recipe: accuracy and citation error beside prior, random, uniform and ceiling."""
+    """Measure a recipe: accuracy and citation error, beside prior, random, uniform and ceiling."""
     from watchonce import evaluate
 
     with progress_bar(f"{recipe} on {benchmark}") as bar:
@@ -81,7 +85,8 @@ def eval_(
             benchmark,
             split=split,
             seeds=tuple(_numbers(seeds)),
-            options={"minutes": minutes, "questions": questions},
+            options=_options(option or [], minutes=minutes, questions=questions),
+            draws=draws,
             model=model,
             overrides=overrides or (),
             progress=lambda stage, done, total: bar(stage, done, total, 0.0),
@@ -92,6 +97,22 @@ def eval_(
         return show(result)
     write(evaluate.table(result))
     return None
+
+
+def _options(given: list[str], **short: float | None) -> dict[str, Any]:
+    """Benchmark options from key=value words (TOML values) and from the flags that are short for them."""
+    import tomllib
+
+    found: dict[str, Any] = {key: value for key, value in short.items() if value is not None}
+    for item in given:
+        key, equals, value = item.partition("=")
+        if not equals:
+            raise BadInput(f"--option {item!r} is not key=value, for example choices=true")
+        try:
+            found[key.strip()] = tomllib.loads(f"v = {value}")["v"]
+        except tomllib.TOMLDecodeError:
+            found[key.strip()] = value.strip()  # a bare word is a string
+    return found
 
 
 def _numbers(text: str) -> list[int]:
@@ -129,11 +150,10 @@ def train(
 @app.command()
 def doctor(as_json: Json = False) -> None:
     """Show versions, devices and models, and what is missing for what."""
-    from watchonce.doctor import describe
+    from watchonce.doctor import describe, text
 
     facts = describe()
     if as_json:
         return show(facts)
-    for name, value in facts.items():
-        write(f"{name:14} {value}")
+    write(text(facts))
     return None
