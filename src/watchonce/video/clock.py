@@ -57,13 +57,19 @@ class Clock:
         """The time of a stamp: `(stamp - origin) * unit`, correctly rounded to float64."""
         return (stamp - self.origin) * self.unit.numerator / self.unit.denominator
 
-    def first_stamp(self, time: Fraction) -> int:
-        """The smallest stamp whose time is `>= time`."""
-        return self.origin + math.ceil(time / self.unit)
+    def time(self, stamp: int) -> Fraction:
+        """The time of a stamp, exactly."""
+        return (stamp - self.origin) * self.unit
 
-    def last_stamp(self, time: Fraction) -> int:
-        """The largest stamp whose time is `<= time`: what is on display at `time` began by then."""
-        return self.origin + math.floor(time / self.unit)
+    def first_stamp(self, time: Fraction | float) -> int:
+        """The smallest stamp at or after a time. A float is met by every stamp that rounds to it or above."""
+        stamp = self.origin + math.ceil(Fraction(time) / self.unit)
+        return stamp - 1 if isinstance(time, float) and self.seconds(stamp - 1) >= time else stamp
+
+    def last_stamp(self, time: Fraction | float) -> int:
+        """The largest stamp at or before a time: what is on display then began by it. Floats as above."""
+        stamp = self.origin + math.floor(Fraction(time) / self.unit)
+        return stamp + 1 if isinstance(time, float) and self.seconds(stamp + 1) <= time else stamp
 
     def micros(self, start: int, end: int) -> int:
         """A stretch in whole microseconds, such that those of adjoining stretches add up exactly."""

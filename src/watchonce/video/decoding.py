@@ -64,13 +64,15 @@ class Decoder:
         )
 
     def decode(
-        self, piece: Interval, wanted: frozenset[int], report: Report
+        self, piece: Interval, wanted: frozenset[int], report: Report, alone: bool = False
     ) -> Iterator[tuple[int, VideoFrame]]:
-        """The wanted pictures of the interval in display order, each with its stamp; fills `report`."""
-        whole = piece.fresh and piece.final
+        """The wanted pictures of the interval in display order, each with its stamp; fills `report`.
+
+        alone: nothing but keyframes will ever be wanted, so parts that continue need no decoding.
+        """
         report.settled = piece.stamps
-        sparse = piece.sound and whole and self._stamped
-        if not wanted and sparse:
+        sparse = piece.sound and self._stamped and (alone or (piece.fresh and piece.final))
+        if sparse and not wanted:
             return
         if sparse and self._cheap(wanted):
             found = self._decode_sparse(piece, wanted, report)

@@ -9,8 +9,10 @@ longer than a cap is handed out in parts which one decoder takes in turn. This f
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import accumulate
 
 from av.error import FFmpegError
 from av.packet import Packet
@@ -29,19 +31,20 @@ class Interval:
     """A run of packets in decoding order, and the pictures it shows in display order.
 
     stamps, ends: time stamps of the pictures shown, ascending, and of what follows each.
-    keys: the stamps that are keyframes. own: packets before the appended overlap.
-    fresh: the decoder starts anew. final: nothing more will follow for this decoder.
-    sound: every packet looks whole.
+    key: the stamp of the keyframe it begins with. fresh: the decoder starts anew. final: nothing more
+    will follow for this decoder. sound: every packet looks whole. broken: the container failed on the way.
+    late: pictures were left out because their stamps lie before ones already passed.
     """
 
     packets: list[Packet]
-    own: int
     fresh: bool
     final: bool
     stamps: list[int] = field(default_factory=list)
     ends: list[int] = field(default_factory=list)
-    keys: frozenset[int] = frozenset()
+    key: int | None = None
     sound: bool = True
+    broken: bool = False
+    late: bool = False
 
 
 class Demuxer:
@@ -81,7 +84,7 @@ class Demuxer:
         held: list[Packet] = []
         key: Packet | None = None  # a keyframe whose leading pictures are being collected
         lead: list[Packet] = []
-        fresh = True
+        fresh, weight = True, 0
         for packet in self.packets():
             if key is not None:
                 if not packet.is_keyframe and _stamp(packet) < _stamp(key) and len(lead) < 4 * REORDER:
@@ -90,6 +93,7 @@ class Demuxer:
                 if held:
                     yield self._piece(held, key, lead, fresh)
                 held = [key, *lead] if from_start and not held else [key]
+                weight = sum(p.size for p in held)
                 key, lead, fresh, from_start = None, [], True, False
             if is_entry(packet, self._codec, self._prefix):
                 key = packet
@@ -97,28 +101,43 @@ class Demuxer:
             if not held:
                 continue
             held.append(packet)
-            if len(held) > MAX_PACKETS or sum(p.size for p in held) > MAX_BYTES:
+            weight += packet.size
+            if len(held) > MAX_PACKETS or weight > MAX_BYTES:
                 cut = _clean_cut(held)
                 if cut:
                     yield self._part(held[:cut], min(_stamp(p) for p in held[cut:]), fresh)
                     held, fresh = held[cut:], False
+                    weight = sum(p.size for p in held)
         if key is not None:
             if held:
                 yield self._piece(held, key, lead, fresh)
             held, fresh = ([key, *lead] if from_start and not held else [key]), True
         if held:
-            yield self._finish(Interval(held, len(held), fresh, True), held, None)
+            yield self._finish(Interval(held, fresh, True), held, None)
+
+    def onward(self, from_start: bool) -> Iterator[Interval]:
+        """`intervals`, with pictures left out whose stamps lie before the end of what came before."""
+        passed: int | None = None
+        for piece in self.intervals(from_start):
+            if passed is not None and piece.stamps and piece.stamps[0] < passed:
+                first = bisect_left(piece.stamps, passed)
+                piece.stamps, piece.ends, piece.late = piece.stamps[first:], piece.ends[first:], True
+            if piece.ends:
+                passed = piece.ends[-1]
+            yield piece
 
     def _piece(self, held: list[Packet], key: Packet, lead: list[Packet], fresh: bool) -> Interval:
-        piece = Interval([*held, key, *lead] if lead else held, len(held), fresh, True)
+        piece = Interval([*held, key, *lead] if lead else held, fresh, True)
         return self._finish(piece, [*held, *lead], _stamp(key))
 
     def _part(self, held: list[Packet], following: int, fresh: bool) -> Interval:
-        return self._finish(Interval(held, len(held), fresh, False), held, following)
+        return self._finish(Interval(held, fresh, False), held, following)
 
     def _finish(self, piece: Interval, packets: list[Packet], following: int | None) -> Interval:
         """Fills in the table of pictures shown; `following` = stamp of the first picture after the piece."""
         shown = {_stamp(p): p for p in packets if is_shown(p, self._codec)}
+        if following is not None and shown and following <= min(shown):
+            following = None  # the stamps jump back here: this piece ends by its own last picture
         piece.stamps = sorted(s for s in shown if following is None or s < following)
         if piece.stamps:
             last = piece.stamps[-1]
@@ -126,10 +145,10 @@ class Demuxer:
                 *piece.stamps[1:],
                 last + _length(shown[last], piece.stamps) if following is None else following,
             ]
-        piece.keys = frozenset(s for s, p in shown.items() if p.is_keyframe)
-        piece.sound = self.errors == self._told and all(
-            is_sound(p, self._codec, self._prefix) for p in packets
-        )
+        if piece.fresh and is_shown(packets[0], self._codec):
+            piece.key = _stamp(packets[0])
+        piece.broken = self.errors > self._told
+        piece.sound = not piece.broken and all(is_sound(p, self._codec, self._prefix) for p in packets)
         self._told = self.errors
         return piece
 
@@ -153,9 +172,10 @@ def _clean_cut(held: list[Packet]) -> int:
     When twice the cap is held without such a place, no codec could need that order: the cut is forced.
     """
     stamps = [_stamp(p) for p in held]
+    highest = list(accumulate(stamps, max))
     floor = min(stamps[-REORDER:])
     for cut in range(len(stamps) - REORDER, 0, -1):
-        if max(stamps[:cut]) < floor:
+        if highest[cut - 1] < floor:
             return cut
         floor = min(floor, stamps[cut - 1])
     return len(stamps) - REORDER if len(stamps) > 2 * MAX_PACKETS else 0

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from av.packet import Packet
 
 _NAL_CODECS = frozenset({"h264", "hevc"})
-_SEI, _RECOVERY_POINT = 6, 6
+_SLICES, _SEI, _RECOVERY_POINT = (1, 5), 6, 6  # H.264 table 7-1 and Annex D
 _MAX_NALS = 4096  # a packet with more units than this is not from an encoder
 
 
@@ -77,14 +77,31 @@ def is_entry(packet: Packet, codec: str, prefix: int) -> bool:
     if codec != "h264":
         return True
     for unit in _nal_units(memoryview(packet), prefix):
-        if len(unit) < 3:
-            continue
-        kind = unit[0] & 31
-        if kind in (1, 5):
+        kind = unit[0] & 31 if len(unit) else 0
+        if kind in _SLICES:
             return True
-        if kind == _SEI and unit[1] == _RECOVERY_POINT:
-            return bool(unit[3] & 0x80) if len(unit) > 3 else True
+        if kind == _SEI and _gradual(bytes(unit[1:512])):
+            return False
     return True
+
+
+def _gradual(messages: bytes) -> bool:
+    """True when a recovery-point message among these says that more than this picture is needed."""
+    at = 0
+    while at + 2 < len(messages):
+        kind = size = 0
+        while at < len(messages) and messages[at] == 0xFF:
+            kind, at = kind + 255, at + 1
+        kind, at = kind + messages[at], at + 1
+        while at < len(messages) and messages[at] == 0xFF:
+            size, at = size + 255, at + 1
+        if at + 1 >= len(messages):
+            return False
+        size, at = size + messages[at], at + 1
+        if kind == _RECOVERY_POINT and at < len(messages):
+            return not messages[at] & 0x80  # recovery_frame_cnt is ue(v): a leading 1 bit means 0
+        at += size
+    return False
 
 
 def _nal_units(data: memoryview, prefix: int) -> Iterator[memoryview]:

@@ -8,6 +8,7 @@ says where that lies in the container). The i-th frame's end is the next stamp i
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
@@ -56,7 +57,7 @@ class FileVideo:
         if threads is not None and not 1 <= threads <= 64:
             raise BadInput(f"threads must be from 1 to 64, got {threads}")
         self.path, self.name = path, path.name
-        self.threads = threads or min(16, len(os.sched_getaffinity(0)))
+        self.threads = threads or min(16, _cores())
         self.keyframes = keyframes
         source = open_source(path)
         try:
@@ -158,18 +159,12 @@ class FileVideo:
         self._finish(ledger, order.begin, limit)
 
     def _within(
-        self,
-        item: Kept,
-        i: int,
-        selection: Selection,
-        fps: float | None,
-        first: Fraction,
-        last: Fraction | None,
+        self, item: Kept, i: int, selection: Selection, fps: float | None, first: float, last: float | None
     ) -> bool:
         if fps is None:
-            begins = last is None or item.stamps[i] < self.clock.first_stamp(last)
-            return begins and item.ends[i] > self.clock.last_stamp(first)
-        anchor = selection.anchor(item.stamps[i])
+            begins = last is None or self.clock.seconds(item.stamps[i]) < last
+            return begins and self.clock.seconds(item.ends[i]) > first
+        anchor = float(selection.anchor(item.stamps[i]))
         return anchor >= first and (last is None or anchor < last)
 
     def frames_at(self, times: Sequence[float] | np.ndarray, *, size: Size = None) -> FrameBatch:
@@ -177,9 +172,9 @@ class FileVideo:
 
         A time that no frame covers (before the first, after the last, in a damaged stretch) gives none.
         """
-        wanted = sorted({exact(t, "time") for t in np.asarray(times, np.float64).ravel().tolist()})
-        if wanted and wanted[0] < 0:
-            raise BadInput(f"times must be 0 or later, got {float(wanted[0])}")
+        wanted = sorted({float(t) for t in np.asarray(times, np.float64).ravel()})
+        if not all(math.isfinite(t) and t >= 0 for t in wanted):
+            raise BadInput(f"times must be finite and 0 or later, got {wanted[0]} .. {wanted[-1]}")
         shape = self._shape(size)
         self._afford(len(wanted), shape, "frames_at: ask for fewer times or a smaller size")
         ledger = self._ledger(None)
@@ -248,8 +243,8 @@ class FileVideo:
                 continue
             ledger.arrive(item)
             if item.stamps:
-                seen = max(seen, self._time(item.ends[-1]))
-                settled = self._time(item.stamps[-1])
+                seen = max(seen, self.clock.time(item.ends[-1]))
+                settled = self.clock.time(item.stamps[-1])
                 # a frame still to come starts at `seen` or later, so its tick does too
                 while edge(index + 1) <= settled:
                     yield close(index, False)
@@ -279,9 +274,6 @@ class FileVideo:
         """Subtitles, from files beside the video and from text tracks inside, as dated notes."""
         return read_subtitles(self.path, self.clock.offset, self._shift).notes
 
-    def _time(self, stamp: int) -> Fraction:
-        return (stamp - self.clock.origin) * self.clock.unit
-
     def _grid(self, start: float, length: Fraction) -> Fraction:
         """`start`, put on the grid of windows when float arithmetic left it a hair beside it."""
         begin = exact(start, "start")
@@ -290,9 +282,9 @@ class FileVideo:
         near = round(begin / length) * length
         return near if abs(near - begin) < Fraction(1, 1_000_000) else begin
 
-    def _span(self, start: float, end: float | None) -> tuple[Fraction, Fraction | None]:
-        first = exact(start, "start")
-        last = None if end is None else exact(end, "end")
+    def _span(self, start: float, end: float | None) -> tuple[float, float | None]:
+        first = float(exact(start, "start"))
+        last = None if end is None else float(exact(end, "end"))
         if first < 0 or (last is not None and last < first):
             raise BadInput(f"the span {start} .. {end} must not begin before 0 or end before it begins")
         return first, last
@@ -312,8 +304,8 @@ class FileVideo:
     def _order(
         self,
         selection: Selection,
-        first: Fraction,
-        last: Fraction | None,
+        first: Fraction | float,
+        last: float | None,
         size: Size,
         until: int | None = None,
     ) -> Order:
@@ -354,9 +346,16 @@ class FileVideo:
         self._coverage = ledger.receipt()
 
 
-def _groups(times: list[Fraction]) -> Iterator[list[Fraction]]:
+def _cores() -> int:
+    """Cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _groups(times: list[float]) -> Iterator[list[float]]:
     """Runs of times that lie near enough to be read in one go."""
-    group: list[Fraction] = []
+    group: list[float] = []
     for time in times:
         if group and time - group[-1] > _FORWARD:
             yield group

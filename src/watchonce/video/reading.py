@@ -62,7 +62,7 @@ def read(path: Path, order: Order) -> Iterator[Result]:
         if from_start:
             source.close()
             source = open_source(path)
-    intervals = _until(Demuxer(source).intervals(from_start), order.until)
+    intervals = _until(Demuxer(source).onward(from_start), order.until)
     try:
         if order.threads > 1 and portable(source):
             yield from OrderedWorkers(_make(source, intervals, order), order.threads)
@@ -132,8 +132,8 @@ class _Stage:
         stamps: list[int] = []
         pixels: np.ndarray | None = None
         newest: int | None = None
-        notices: list[str] = []
-        for stamp, frame in self._decoder.decode(piece, wanted, report):
+        notices = [text for said, text in ((piece.broken, DAMAGED), (piece.late, LATE)) if said]
+        for stamp, frame in self._decoder.decode(piece, wanted, report, alone=self._order.keyframes):
             if newest is not None and stamp <= newest:
                 notices.append(LATE)
                 continue
@@ -151,13 +151,12 @@ class _Stage:
 
     def _wanted(self, piece: Interval) -> frozenset[int]:
         wants = self._order.selection.wants
-        begin = self._order.begin
         if not self._order.keyframes:
             return frozenset(s for s, e in zip(piece.stamps, piece.ends, strict=True) if wants(s, e))
+        if piece.key is None or piece.key not in piece.stamps:
+            return frozenset()
         # a keyframe stands for all until the next one
-        keys = [s for s in piece.stamps if s in piece.keys]
-        limits = [*keys[1:], piece.ends[-1] if piece.ends else begin]
-        return frozenset(s for s, e in zip(keys, limits, strict=True) if wants(s, e))
+        return frozenset([piece.key]) if wants(piece.key, piece.ends[-1]) else frozenset()
 
     def _settle(self, report: Report, ends: dict[int, int], notices: list[str]) -> Settled:
         if report.errors:

@@ -38,7 +38,7 @@ class Every:
 
     def anchor(self, start: int) -> Fraction:
         """The picture's own start."""
-        return (start - self._clock.origin) * self._clock.unit
+        return self._clock.time(start)
 
 
 class Ticks:
@@ -74,4 +74,4 @@ class Moments:
 
     def anchor(self, start: int) -> Fraction:
         """The picture's own start."""
-        return (start - self._clock.origin) * self._clock.unit
+        return self._clock.time(start)

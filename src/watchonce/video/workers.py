@@ -26,11 +26,10 @@ class _Slot(Generic[R]):
 
 
 class OrderedWorkers(Generic[R]):
-    """`count` threads; each repeats `work(take, put)` until it returns False.
+    """`count` threads; each repeats `work(job)` until it returns False.
 
-    make: called once in every thread, gives `work`. work(take, put) must call `take()` exactly once before
-    the first put; `take` is exclusive until `release()` is called, so jobs are drawn one worker at a time.
-    depth: results a job may have waiting.
+    make: called once in every thread, gives `work`. work(job) calls `job.acquire()`, draws its input while
+    no other worker can, calls `job.release()`, and then puts results. depth: results a job may have waiting.
     """
 
     def __init__(self, make: Callable[[], Callable[[Job[R]], bool]], count: int, depth: int = 2) -> None:
@@ -88,7 +87,7 @@ class OrderedWorkers(Generic[R]):
                     job.close()
         except _StoppedError:
             return
-        except BaseException as error:  # noqa: BLE001  handed to the consumer, who raises it
+        except BaseException as error:  # noqa: BLE001  the consumer raises it
             with self._state:
                 self._error = self._error or error
         finally:
