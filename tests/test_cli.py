@@ -67,7 +67,7 @@ def test_watch_info_list_verify(place: Path, memory: dict) -> None:
 
 
 def test_ask_prints_one_object_with_the_promised_fields(place: Path, memory: dict) -> None:
-    answer = said(call(place, "ask", "home.memory", "a bright scene", "--json"))
+    answer = said(call(place, "ask", "home.memory", "a scene", "--json"))
     assert {"answer", "evidence", "not_found", "timing"} <= answer.keys()
     assert set(answer["evidence"][0]) >= {"start", "end", "score"}
     assert not answer["not_found"]
@@ -122,7 +122,7 @@ def test_a_mistake_is_one_line_with_the_value_and_a_documented_code(
 ) -> None:
     done = call(place, *arguments)
     assert done.returncode == code if code is not None else done.returncode in (2, 5)
-    lines = [line for line in done.stderr.strip().splitlines() if not line.startswith("watchonce: model")]
+    lines = [line for line in done.stderr.strip().splitlines() if ": model " not in line and "no model" not in line]
     assert len(lines) == 1, done.stderr
     assert lines[0].startswith("watchonce: ")
     assert words in lines[0]

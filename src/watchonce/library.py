@@ -234,11 +234,14 @@ class Catalogue:
 
     def resolve(self, where: str) -> Path:
         """A memory's folder by path, or by name."""
-        if Path(where).exists():
-            return Path(where)
+        path = Path(where)
+        if any((path / name).is_file() for name in (MANIFEST, SUMS)):
+            return path
         for row in self.rows():
             if where in (row["name"], row["path"]) and row["present"]:
                 return Path(row["path"])
+        if path.exists():
+            return path  # no memory; loading it says what it is
         raise BadInput(f"no memory is called {where!r} and no folder is there; see `watchonce list`")
 
     def forget(self, path: Path) -> None:

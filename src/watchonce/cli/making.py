@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -38,6 +39,7 @@ def draw(
     width, cross, height = size.lower().partition("x")
     if not cross or not width.isdigit() or not height.isdigit():
         raise BadInput(f"--size {size!r} is not WIDTHxHEIGHT, for example 1280x720")
+    began = time.monotonic()
     with progress_bar(out.name) as bar:
         truth = draw_film(
             out,
@@ -49,7 +51,7 @@ def draw(
             needles=needles,
             vary=vary,
             gop=gop,
-            progress=lambda done, total: bar("draw", done, total, 0.0),
+            progress=lambda done, total: bar("draw", done, total, done / max(1e-9, time.monotonic() - began)),
         )
     if as_json:
         return show(
