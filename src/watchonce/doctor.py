@@ -163,7 +163,7 @@ def _tiny(problems: list[str]) -> dict[str, Any]:
 
 
 def _hub() -> dict[str, Any]:
-    """How models would be fetched: the flag that forbids it, the cache, whether there is a token (not which)."""
+    """How models would be fetched: whether the hub may be asked, the cache, whether there is a token."""
     cache = os.environ.get("HF_HUB_CACHE") or str(
         Path(os.environ.get("HF_HOME") or Path.home() / ".cache" / "huggingface") / "hub"
     )
