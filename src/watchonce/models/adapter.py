@@ -42,10 +42,9 @@ def mount(model: nn.Module, folder: Path, name: str, revision: str) -> Iterator[
         yield
     finally:
         mounted.unload()
-        # peft leaves its config on the module; without it a second mount warns of several adapters.
-        for left in ("peft_config", "_hf_peft_config_loaded"):
-            if hasattr(model, left):
-                delattr(model, left)
+        # peft leaves its config on the module; with it a second mount would warn of several adapters.
+        if "peft_config" in vars(model):
+            del model.peft_config
         for key, value in model.named_parameters():
             value.requires_grad_(modes[key])
 

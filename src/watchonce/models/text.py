@@ -86,6 +86,7 @@ class EncoderText:
     """A transformers encoder; mean of the last hidden states, or the first where its pooling file says so."""
 
     def __init__(self, source: Source, device: str) -> None:
+        from safetensors import SafetensorError
         from transformers import AutoModel, AutoTokenizer
 
         self.name = source.name
@@ -100,7 +101,7 @@ class EncoderText:
                 model = AutoModel.from_pretrained(
                     folder, local_files_only=True, use_safetensors=True, trust_remote_code=False
                 )
-            except (OSError, RuntimeError, ValueError) as error:
+            except (OSError, RuntimeError, ValueError, SafetensorError) as error:
                 why = str(error).strip().split("\n")[0][:160]
                 raise BadInput(f"the text model {source.name} does not load ({why})") from error
         self._model: Any = model.eval().requires_grad_(False).to(place)

@@ -54,6 +54,7 @@ def _parts(
     source: Source, config: dict[str, Any], stock: str, device: str, dtype: str, size: tuple[int, int] | None
 ) -> Any:
     import transformers
+    from safetensors import SafetensorError
 
     from watchonce.models.body import Parts
 
@@ -71,7 +72,7 @@ def _parts(
                 use_safetensors=True,
                 attn_implementation="sdpa",
             )
-        except (OSError, RuntimeError, ValueError) as error:
+        except (OSError, RuntimeError, ValueError, SafetensorError) as error:
             why = str(error).strip().split("\n")[0][:160]
             raise BadInput(
                 f"the weights of {source.name} do not load ({why}): fetch the model again"
