@@ -49,6 +49,7 @@ class RemoteVLM:
     """
 
     clip = 16
+    words = None  # it reads any text
     device_reason = "remote"
 
     def __init__(
@@ -178,10 +179,10 @@ class RemoteVLM:
         body = {"model": self.model, "messages": turns, "temperature": 0, **more}
         key = next((os.environ[name] for name in KEYS if os.environ.get(name)), None)
         headers = {"Authorization": f"Bearer {key}"} if key else {}
-        problem = ""
+        problem, asked = "", 0.0
         for attempt in range(self.tries):
-            if attempt:
-                time.sleep(min(20.0, 0.5 * 2**attempt) * (0.5 + random.random() / 2))
+            if attempt:  # a random share, so that several clients do not come back at once
+                time.sleep(max(asked, min(20.0, 0.5 * 2**attempt) * (0.5 + random.random() / 2)))
             try:
                 answer = self._client.post(f"{self.address}/chat/completions", json=body, headers=headers)
             except httpx.TransportError as error:
@@ -190,6 +191,8 @@ class RemoteVLM:
             if answer.status_code not in AGAIN:
                 return self._choice(answer)
             problem = f"HTTP {answer.status_code}"
+            told = answer.headers.get("retry-after", "")
+            asked = min(60.0, float(told)) if told.isdigit() else 0.0
         raise MissingPackage(
             f"{self.name} did not answer in {self.tries} tries ({problem}): is the server up?"
         )
