@@ -23,6 +23,8 @@ from watchonce.video.packets import is_entry, is_shown, is_sound, length_size
 MAX_PACKETS = 1024  # per part: bounds what is held of a stretch without keyframes
 MAX_BYTES = 48 << 20
 REORDER = 32  # pictures a codec may hold back; H.264 and HEVC allow 16
+_FRAMING = 1 << 16  # bytes between two packets that headers, indexes and padding may take
+_UNKNOWN_RATE = 4_000_000  # bits a second granted to a neighbouring stream that does not say
 MAX_ERRORS = 256  # demuxer errors in a row before the rest of the file is given up
 
 
@@ -33,7 +35,8 @@ class Interval:
     stamps, ends: time stamps of the pictures shown, ascending, and of what follows each.
     key: the stamp of the keyframe it begins with. fresh: the decoder starts anew. final: nothing more
     will follow for this decoder. sound: every packet looks whole. broken: the container failed on the way.
-    late: pictures were left out because their stamps lie before ones already passed.
+    torn: bytes of the file were passed over on the way. late: pictures were left out because their stamps
+    lie before ones already passed. usual: ticks a picture normally lasts here.
     """
 
     packets: list[Packet]
@@ -44,7 +47,9 @@ class Interval:
     key: int | None = None
     sound: bool = True
     broken: bool = False
+    torn: bool = False
     late: bool = False
+    usual: int = 0
 
 
 class Demuxer:
@@ -54,12 +59,19 @@ class Demuxer:
         self._source = source
         self._codec = source.stream.codec_context.name
         self._prefix = length_size(self._codec, source.stream.codec_context.extradata)
+        self._others = sum(
+            (getattr(s, "bit_rate", None) or _UNKNOWN_RATE) / 8
+            for s in source.container.streams
+            if s is not source.stream
+        )  # bytes a second that lie between pictures without belonging to them
         self.errors = 0
         self._told = 0
+        self._torn = False
 
     def packets(self) -> Iterator[Packet]:
         """Packets with data and a time stamp; a demuxer error is counted and read past."""
         row = 0
+        before: Packet | None = None
         packets = listen(self._source.container, self._source.stream)
         while row < MAX_ERRORS:
             try:
@@ -72,8 +84,19 @@ class Demuxer:
             if packet is None:
                 return
             row = 0
-            if packet.size and (packet.pts is not None or packet.dts is not None):
+            self._torn |= self._skips(before, packet)
+            before = packet if packet.size else before
+            if packet.size and _has_stamps(packet):
                 yield packet
+
+    def _skips(self, before: Packet | None, packet: Packet) -> bool:
+        """True when more bytes lie between two packets than other streams and framing account for."""
+        if before is None or not packet.size or before.pos is None or packet.pos is None:
+            return False
+        unit = self._source.stream.time_base or 1
+        seconds = abs(float((_stamp(packet) - _stamp(before)) * unit)) if _has_stamps(before, packet) else 1.0
+        allowed = _FRAMING + before.size // 8 + (seconds + 1) * self._others
+        return packet.pos - before.pos - before.size > allowed
 
     def intervals(self, from_start: bool) -> Iterator[Interval]:
         """Pieces in file order. Packets before the first keyframe are left out.
@@ -145,12 +168,18 @@ class Demuxer:
                 *piece.stamps[1:],
                 last + _length(shown[last], piece.stamps) if following is None else following,
             ]
+            piece.usual = _usual([p.duration or 0 for p in shown.values()], piece)
         if piece.fresh and is_shown(packets[0], self._codec):
             piece.key = _stamp(packets[0])
         piece.broken = self.errors > self._told
         piece.sound = not piece.broken and all(is_sound(p, self._codec, self._prefix) for p in packets)
         self._told = self.errors
+        piece.torn, self._torn = self._torn or not piece.sound, False
         return piece
+
+
+def _has_stamps(*packets: Packet) -> bool:
+    return all(p.pts is not None or p.dts is not None for p in packets)
 
 
 def _stamp(packet: Packet) -> int:
@@ -164,6 +193,15 @@ def _length(packet: Packet, stamps: list[int]) -> int:
     if packet.duration:
         return packet.duration
     return stamps[-1] - stamps[-2] if len(stamps) > 1 else 1
+
+
+def _usual(durations: list[int], piece: Interval) -> int:
+    """The middle of the durations the container gives; without them, a low quartile of the distances."""
+    given = sorted(d for d in durations if d > 0)
+    if given:
+        return given[len(given) // 2]
+    lengths = sorted(e - s for s, e in zip(piece.stamps, piece.ends, strict=True))
+    return lengths[len(lengths) // 4]
 
 
 def _clean_cut(held: list[Packet]) -> int:

@@ -22,6 +22,7 @@ from watchonce.video.workers import Job, OrderedWorkers
 
 BATCH_BYTES = 16 << 20  # painted pixels a worker hands over at once
 BATCH_FRAMES = 32
+_TEAR = 2.5  # times the usual length; one lost picture doubles it, and jitter stays below
 
 
 @dataclass(slots=True)
@@ -147,7 +148,7 @@ class _Stage:
                 stamps, pixels = [], None
         if pixels is not None:
             yield Kept(pixels[: len(stamps)], stamps, [ends[s] for s in stamps])
-        yield self._settle(report, ends, notices)
+        yield self._settle(report, ends, notices, piece)
 
     def _wanted(self, piece: Interval) -> frozenset[int]:
         wants = self._order.selection.wants
@@ -158,15 +159,23 @@ class _Stage:
         # a keyframe stands for all until the next one
         return frozenset([piece.key]) if wants(piece.key, piece.ends[-1]) else frozenset()
 
-    def _settle(self, report: Report, ends: dict[int, int], notices: list[str]) -> Settled:
+    def _settle(self, report: Report, ends: dict[int, int], notices: list[str], piece: Interval) -> Settled:
         if report.errors:
             notices.append(DAMAGED)
         if report.doubtful:
             notices.append(PATCHED)
+        until = [ends[s] for s in report.settled]
+        trouble = piece.torn or report.errors or report.doubtful
         return Settled(
             report.settled,
-            [ends[s] for s in report.settled],
+            until,
             frozenset(report.lost),
             sorted(report.decoded),
             tuple(dict.fromkeys(notices)),
+            _tears(report.settled, until, piece.usual) if trouble else {},
         )
+
+
+def _tears(stamps: list[int], ends: list[int], usual: int) -> dict[int, int]:
+    """Pictures of a damaged interval that stay far longer than is usual there, and their usual end."""
+    return {s: s + usual for s, e in zip(stamps, ends, strict=True) if e - s > _TEAR * usual}

@@ -8,14 +8,15 @@ file reads no video.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 
 from watchonce.types import Coverage, Gap
 from watchonce.video.clock import Clock
 
 LOST = "frames could not be decoded"
-DAMAGED = "the file is damaged; see the gaps"
+MISSING = "frames are missing from the file"
+DAMAGED = "the file is damaged"
 PATCHED = "some frames after damage are patched from their neighbours"
 ENDED = "the file ends before its declared duration"
 LATE = "some frames came after later ones and were left out"
@@ -25,7 +26,8 @@ LATE = "some frames came after later ones and were left out"
 class Settled:
     """The pictures of an interval whose fate is known.
 
-    stamps, ends: in ticks, ascending. lost, decoded: stamps. notices: warnings to add.
+    stamps, ends: in ticks, ascending. lost, decoded: stamps. notices: warnings to add. torn: pictures
+    after which others are missing, and until when they themselves would have stayed.
     """
 
     stamps: list[int]
@@ -33,6 +35,7 @@ class Settled:
     lost: frozenset[int]
     decoded: list[int]
     notices: tuple[str, ...] = ()
+    torn: Mapping[int, int] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -64,15 +67,17 @@ class Ledger:
             first = _below(item.stamps, begin) if begin is not None else 0
             self._book(item, first, cut, begin, limit)
             if cut < len(item.stamps):
-                rest.append(
-                    Settled(item.stamps[cut:], item.ends[cut:], item.lost, item.decoded, item.notices)
-                )
+                rest.append(replace(item, stamps=item.stamps[cut:], ends=item.ends[cut:]))
         self._waiting = rest
 
     def _book(self, item: Settled, first: int, cut: int, begin: int | None, limit: int | None) -> None:
         for stamp, end in zip(item.stamps[first:cut], item.ends[first:cut], strict=True):
             if stamp in item.lost:
                 self._gap(self.clock.seconds(stamp), self.clock.seconds(end), LOST)
+                self.warn(DAMAGED)
+            elif stamp in item.torn:
+                self.micros += self.clock.micros(stamp, item.torn[stamp])
+                self._gap(self.clock.seconds(item.torn[stamp]), self.clock.seconds(end), MISSING)
                 self.warn(DAMAGED)
             else:
                 self.micros += self.clock.micros(stamp, end)
