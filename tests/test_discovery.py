@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -25,7 +26,7 @@ class Last(Selector):
 
 
 @pytest.fixture
-def guest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def guest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A method file in a folder of its own, as another package's would be."""
     (tmp_path / "dummylast.py").write_text(DUMMY)
     monkeypatch.setattr(methods, "__path__", [*methods.__path__, str(tmp_path)])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -29,7 +31,7 @@ def test_a_batch_with_wrong_times_is_not_born() -> None:
 
 
 @pytest.mark.parametrize("index", [0, -1, slice(1, 3), [0, 2], np.array([True, False, True, False])])
-def test_slicing_keeps_pixels_and_times_together(index: object) -> None:
+def test_slicing_keeps_pixels_and_times_together(index: Any) -> None:
     frames = frames_for([0.0, 0.5, 2.0, 7.0])
     part = frames[index]
     picked = np.atleast_1d(np.arange(4)[index])
@@ -73,7 +75,8 @@ def test_spans() -> None:
 
 
 def test_budget_and_coverage() -> None:
-    for wrong in ({"fps": 0.0}, {"frames": -1}, {"memory": 2**31}, {"fps": 1e9 * 10}):
+    wrongs: tuple[dict[str, Any], ...] = ({"fps": 0.0}, {"frames": -1}, {"memory": 2**31}, {"fps": 1e9 * 10})
+    for wrong in wrongs:
         with pytest.raises(BadInput, match=next(iter(wrong))):
             Budget(**wrong)
     assert Coverage(100.0, 50.0, 10, 5, 1.0).fraction == 0.5

@@ -8,7 +8,7 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -190,7 +190,7 @@ class _Walk:
             picture.save(file, "WEBP", quality=70, method=2)
 
 
-def _ahead(items: Iterator[Any], depth: int = 2) -> Iterator[Any]:
+def _ahead(items: Iterator[Any], depth: int = 2) -> Generator[Any, None, None]:
     """Runs an iterator in a thread of its own, so that decoding goes on while the model encodes."""
     box: queue.Queue[tuple[str, Any]] = queue.Queue(depth)
     stop = threading.Event()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+from typing import Any, cast
 
 import typer
 
@@ -15,9 +16,8 @@ from watchonce.cli.output import fail
 from watchonce.types import WatchonceError
 
 # typer shows its usage errors only through this one; older releases take them from click, newer ones bring
-# their own copy, and the base classes of the public error are right in both.
-UsageError = typer.BadParameter.__base__ or typer.BadParameter
-ClickError = UsageError.__base__ or UsageError
+# their own copy; BadParameter <- UsageError <- ClickException holds in both.
+ClickError = cast(type[Exception], typer.BadParameter.__mro__[2])
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -36,9 +36,9 @@ def main(arguments: list[str] | None = None) -> None:
     except typer.Abort:
         sys.exit(fail("interrupted; the same command goes on where it stopped", "Interrupted", 130, as_json))
     except ClickError as error:
-        context = getattr(error, "ctx", None)
-        place = context.command_path if context is not None else "watchonce"
-        message = f"{error.format_message().rstrip('.')}; see `{place} --help`"
+        usage: Any = error
+        place = usage.ctx.command_path if getattr(usage, "ctx", None) is not None else "watchonce"
+        message = f"{usage.format_message().rstrip('.')}; see `{place} --help`"
         sys.exit(fail(message, "BadInput", 2, as_json))
     except WatchonceError as error:
         sys.exit(fail(str(error), type(error).__name__, error.exit_code, as_json))
