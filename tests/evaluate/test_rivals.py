@@ -60,6 +60,11 @@ def test_the_budget_is_the_largest_recall() -> None:
     rivals = rivals_for(recalls, NOTES, video, None)  # type: ignore[arg-type]
     assert isinstance(rivals, NoteRivals)
     assert (rivals.budget, rivals.unit) == (9, "notes")
+    scene = Note("scene: still", 0.0, 400.0, "scene")
+    fair = rivals_for(recalls, [*NOTES, scene], video, None)  # type: ignore[arg-type]
+    assert isinstance(fair, NoteRivals)
+    assert scene not in fair.notes
+    assert len(fair.notes) == len(NOTES)
     assert rivals_for([Recall()], NOTES, video, None) is None  # type: ignore[arg-type]
 
 

@@ -30,6 +30,7 @@ SHORTEST_IDLE = 4.0  # seconds of nothing that get a note of their own
 ORACLE = 10  # notes of an oracle
 TRAIN_WORLDS = 24  # worlds the prior is counted on
 TRAIN_QUESTIONS = 300  # questions a world
+ORDER = re.compile(r"\b(before|after)\b", re.IGNORECASE)
 ARTICLES = re.compile(r"\b(a|an|the)\b")
 SLOTS = re.compile(
     rf"\b(?:(?P<name>(?:(?:{'|'.join(COLOURS)}) )?(?:{'|'.join(CATEGORIES)}))|(?P<room>{'|'.join(ROOMS)})"
@@ -141,16 +142,17 @@ def true_notes(truth: Truth) -> list[Note]:
 
 
 def oracle(query: Query, evidence: tuple[Span, ...], notes: list[Note]) -> tuple[Note, ...]:
-    """The notes that prove the answer, those beside them, and the closest look-alikes, by time.
+    """The notes that prove the answer and the closest look-alikes, by time.
 
-    At most ten, or as many as there are proofs. A question that names a time gets the notes of that time.
+    At most ten, or as many as there are proofs. A question about order gets the neighbours of the proofs
+    too, one that names a time nothing but the notes of that time.
     """
     index = NoteIndex(notes)
     span, words = asked_span(query.text)
     hits = {hit.row: hit.score for hit in index.search(words, len(notes), span=span)}
     proofs = [row for row, note in enumerate(notes) if note.span in evidence]
     rows = dict.fromkeys(proofs)
-    if span is None:
+    if span is None and ORDER.search(query.text):
         events = [row for row, note in enumerate(notes) if not note.text.startswith("nothing")]
         places = [events.index(row) for row in proofs]
         rows |= dict.fromkeys(events[p + d] for p in places for d in (-1, 1) if 0 <= p + d < len(events))

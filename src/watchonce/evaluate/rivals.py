@@ -2,8 +2,9 @@
 
 Three recalls stand in for the recipe's own, each with as many notes (or frames) as the largest of the
 recipe's recalls for this film: drawn at *random*, *uniform* in time, and the *ceiling*, which is cut from
-the truth. For notes, random and uniform choose among the notes of the memory; for tokens, all three
-encode frames of the film afresh. A kv or weights memory has no part that can be drawn: no rivals.
+the truth. For notes, random and uniform choose among the notes of the memory, of the sources (captions,
+subtitles, ...) that the recipe recalls at all; for tokens, all three encode frames of the film afresh. A
+kv or weights memory has no part that can be drawn: no rivals.
 """
 
 from __future__ import annotations
@@ -39,7 +40,9 @@ def rivals_for(
         frames = [len(np.unique(r.tokens.start.cpu().numpy())) for r in recalls if r.tokens is not None]
         return FrameRivals(video, vlm, min(max(frames), vlm.clip))
     count = max((len(r.notes) for r in recalls), default=0)
-    return NoteRivals(notes, count) if count else None
+    sources = {note.source for recall in recalls for note in recall.notes}
+    # scenes that the recipe itself never recalls would only weaken its rivals
+    return NoteRivals([n for n in notes if n.source in sources], count) if count else None
 
 
 class NoteRivals:

@@ -30,7 +30,14 @@ LANE = 84  # height of a timeline
 CARDS = 5
 PAPER, INK, GREY, FAINT = "#FFFFFF", "#1B1F24", "#66707A", "#E3E6E8"
 PROOF, NONE = "#0B62C4", "#A23B2A"
-HEAT = ((0.0, (243, 242, 238)), (0.25, (255, 226, 158)), (0.6, (250, 160, 74)), (1.0, (214, 62, 42)))
+# half of a question's words stand in half of the notes of a day: colour is kept for more than that
+HEAT = (
+    (0.0, (243, 242, 238)),
+    (0.5, (250, 237, 205)),
+    (0.7, (255, 214, 128)),
+    (0.85, (247, 148, 66)),
+    (1.0, (214, 62, 42)),
+)
 
 
 @dataclass
@@ -246,7 +253,7 @@ class Page:
             self.pen.line(((x, self.y), (x, self.y + 9)), GREY, 2)
             label = short_clock(float(time), span.end)
             half = font.getlength(label) / 2
-            at = min(max(x, MARGIN + half), WIDTH - MARGIN - half)
+            at = min(max(x, half + 8), WIDTH - half - 8)
             self.pen.text((at, self.y + 13), label, GREY, font, anchor="mt")
             time += step
         self.y += 48
