@@ -108,6 +108,10 @@ def ask(
     limits: dict[str, Any] = {"choices": tuple(choice or ())}
     limits["span"] = parse_span(span) if span is not None else None
     limits["before"] = parse_clock(before) if before is not None else None
+    if picture is not None:
+        from watchonce.picture import check_path
+
+        check_path(picture)  # before a model is loaded for nothing
     began = time.perf_counter()
     from watchonce.memory import Memory
 

@@ -17,7 +17,7 @@ from watchonce.ops.words import NoteIndex, asked_span, content_words
 from watchonce.picture.page import Page
 from watchonce.types import Answer, BadInput, Note, Query
 
-__all__ = ["draw_answer", "relevance"]
+__all__ = ["check_path", "draw_answer", "relevance"]
 
 
 def draw_answer(memory: Memory, query: Query, answer: Answer, path: Path) -> Path:
@@ -25,10 +25,7 @@ def draw_answer(memory: Memory, query: Query, answer: Answer, path: Path) -> Pat
 
     Raises BadInput for a path that cannot be written, DamagedMemory for a thumbnail that is no picture.
     """
-    if path.suffix.lower() != ".png":
-        raise BadInput(f"a picture is a .png file, got {str(path)!r}: name it {path.stem or 'answer'}.png")
-    if not path.parent.is_dir():
-        raise BadInput(f"the folder {str(path.parent)!r} does not exist; make it first")
+    check_path(path)
     scored = relevance(memory, query)
     page = Page(memory, query, answer, scored)
     picture, table = io.BytesIO(), io.StringIO()
@@ -39,6 +36,14 @@ def draw_answer(memory: Memory, query: Query, answer: Answer, path: Path) -> Pat
     _replace(path.with_suffix(".csv"), table.getvalue().encode())
     _replace(path, picture.getvalue())
     return path
+
+
+def check_path(path: Path) -> None:
+    """Raises BadInput for a path that no picture can be written to."""
+    if path.suffix.lower() != ".png":
+        raise BadInput(f"a picture is a .png file, got {str(path)!r}: name it {path.stem or 'answer'}.png")
+    if not path.parent.is_dir():
+        raise BadInput(f"the folder {str(path.parent)!r} does not exist; make it first")
 
 
 def relevance(memory: Memory, query: Query) -> list[Note]:
