@@ -244,3 +244,13 @@ def test_notes_stand_before_the_question_with_their_times(vlm: Any) -> None:
     lines = "[1] 00:12:30.000-00:12:44.250 a cup is washed\n[2] 01:02:03.004-01:02:04.000 rest\nWhen?"
     assert lines in text
     assert text.index("Be brief.") < text.index("[1]")
+
+
+def test_a_prompt_longer_than_the_model_reads_is_refused(vlm: Any) -> None:
+    notes = [Note("word " * 20, float(i), i + 1.0) for i in range(60)]
+    with pytest.raises(BadInput, match=r"positions is too long for .*, which reads 4096: give it fewer"):
+        vlm.prompt("When?", notes=notes)
+
+
+def test_a_model_that_spells_has_no_list_of_words(vlm: Any) -> None:
+    assert vlm.words is None

@@ -190,6 +190,19 @@ def test_it_tries_again_later_and_later_while_the_server_is_busy(
     assert no_waiting[2:] == [7.0, 7.0]
 
 
+def test_several_requests_are_under_way_and_answers_keep_their_order(endpoint: Endpoint) -> None:
+    meeting = threading.Barrier(3, timeout=20)  # breaks unless three requests are there together
+
+    def answer(body: dict[str, Any], call: int) -> Reply:
+        meeting.wait()
+        return said(body["messages"][0]["content"][0]["text"].upper())
+
+    endpoint.answer = answer
+    vlm = RemoteVLM(endpoint.url, lines=3)
+    replies = vlm.generate([vlm.prompt(word) for word in ("one", "two", "three")])
+    assert [r.text for r in replies] == ["ONE", "TWO", "THREE"]
+
+
 @pytest.mark.parametrize(
     ("answer", "error", "says", "calls"),
     [
@@ -246,6 +259,8 @@ def test_what_a_remote_model_cannot_do_is_said(endpoint: Endpoint, family_vlm: A
 def test_addresses(endpoint: Endpoint) -> None:
     vlm = load_vlm(endpoint.url)
     assert vlm.name == endpoint.url
+    assert vlm.revision == "remote:some-vlm"
+    assert vlm.words is None
     with pytest.raises(BadInput, match="names no model: write http://host:port/v1#model-name"):
         load_vlm("http://127.0.0.1:9/v1")
     with pytest.raises(BadInput, match="must hold no password"):

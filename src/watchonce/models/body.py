@@ -10,6 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -66,6 +67,7 @@ class LocalVLM(ABC):
         self.template = Template(parts.tokenizer, parts.template, own.get("lead", self.lead))
         self.language = Language(self.text_model, self.model.lm_head, self.feed, self._stops())
         self.width = self.language.text.get_input_embeddings().embedding_dim  # type: ignore[operator]
+        self.longest = int(parts.model.config.get_text_config().max_position_embeddings)
 
     lead: ClassVar[str] = ""
 
@@ -110,7 +112,7 @@ class LocalVLM(ABC):
 
     @torch.no_grad()
     def encode(self, frames: FrameBatch) -> Tokens:
-        """Tokens `[ceil(T / pair) * per frame, W]` on the model's device, in time, then row, order.
+        """Tokens `[ceil(T / pair) * per frame, W]` beside the model, in time, then row, order.
 
         An odd last frame of a pairing model is encoded with itself; the copy adds no time.
         """
@@ -129,14 +131,22 @@ class LocalVLM(ABC):
         y = (torch.arange(rows, dtype=torch.float32) + 0.5) / rows
         x = (torch.arange(columns, dtype=torch.float32) + 0.5) / columns
         last = np.minimum(np.arange(1, sets + 1) * self.pair, len(frames)) - 1
-        return Tokens(
+        tokens = Tokens(
             data=data,
             start=torch.from_numpy(frames.start[:: self.pair].copy()).repeat_interleave(per),
             end=torch.from_numpy(frames.end[last]).repeat_interleave(per),
             y=y.repeat_interleave(columns).repeat(sets),
             x=x.repeat(rows * sets),
             size=torch.ones(sets * per),
-        ).to(weight.device)
+        )
+        # Apple's GPU has no float64, and times are never narrowed: there tokens stay on the CPU.
+        return tokens.to("cpu" if weight.device.type == "mps" else weight.device)
+
+    @cached_property
+    def words(self) -> frozenset[str] | None:
+        """The words of a word-level vocabulary; None for tokenizers that can spell anything."""
+        backend = self.template.tokenizer.backend_tokenizer
+        return frozenset(backend.get_vocab()) if type(backend.model).__name__ == "WordLevel" else None
 
     @property
     def token_width(self) -> int:
@@ -151,7 +161,7 @@ class LocalVLM(ABC):
         said = [{"type": "text", "text": self.template.plain(words)}]
         if tokens is None or not len(tokens):
             ids = self.template.ids(self.template.render(said, system, self.chat(None)))
-            return layout.lay(ids, np.zeros(len(ids), bool), None, self.positions)
+            return self._fit(layout.lay(ids, np.zeros(len(ids), bool), None, self.positions))
         if tokens.data.shape[1] != self.token_width:
             raise BadInput(
                 f"tokens of width {tokens.data.shape[1]} are not from {self.name}, which makes width "
@@ -161,7 +171,7 @@ class LocalVLM(ABC):
         rendered = self.template.render(self.content(shown) + said, system, self.chat(shown))
         spelled, runs = self.spell(rendered, shown)
         ids, slots = layout.expand(self.template.ids(spelled), self.mark, runs)
-        prompt = layout.lay(ids, slots, shown, self.positions)
+        prompt = self._fit(layout.lay(ids, slots, shown, self.positions))
         order = torch.from_numpy(shown.order).to(tokens.data.device)
         return replace(prompt, visual=self.rows(tokens.data[order]))
 
@@ -212,6 +222,14 @@ class LocalVLM(ABC):
         return mount(self.model, Path(folder), self.name, self.revision)
 
     # -- inside -----------------------------------------------------------------------------------
+
+    def _fit(self, prompt: Prompt) -> Prompt:
+        if (length := int(prompt.positions.max()) + 1) > self.longest:
+            raise BadInput(
+                f"a prompt of {length} positions is too long for {self.name}, which reads {self.longest}: "
+                "give it fewer frames or notes"
+            )
+        return prompt
 
     def _rows(self, cache: Any, count: int) -> Any:
         return (

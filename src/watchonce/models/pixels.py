@@ -59,7 +59,8 @@ class PixelRule:
         """float32 `[T, 3, H, W]`, one row per frame, in order."""
         import torch
 
-        pixels = torch.from_numpy(frames.pixels)
+        raw = frames.pixels if frames.pixels.flags.writeable else frames.pixels.copy()
+        pixels = torch.from_numpy(raw)
         for step in self.route(*frames.pixels.shape[2:]):
             pixels = _resize(pixels, step, self.resample)
         mean = torch.tensor(self.mean) * (1.0 / self.scale)

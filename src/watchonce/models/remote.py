@@ -15,6 +15,7 @@ import os
 import random
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,10 +46,11 @@ class RemoteVLM:
     """`http(s)://host[:port]/v1#model-name` behind the VLM contract.
 
     size: (height, width) of the pictures sent. patience: seconds a request may take. tries: requests
-    before giving up, with back-off between.
+    before giving up, with back-off between. lines: requests under way at a time.
     """
 
     clip = 16
+    words = None  # it reads any text
     words = None  # it reads any text
     device_reason = "remote"
 
@@ -59,6 +61,7 @@ class RemoteVLM:
         size: tuple[int, int] = (378, 672),
         patience: float = 120.0,
         tries: int = 4,
+        lines: int = 4,
         client: httpx.Client | None = None,
     ) -> None:
         address, _, model = where.partition("#")
@@ -69,9 +72,10 @@ class RemoteVLM:
         self.address = address.rstrip("/")
         self.model = model
         self.name = f"{self.address}#{model}"
-        self.revision = "remote"
+        self.revision = f"remote:{model}"  # what it serves under that name, we cannot pin
         self.size = size
         self.tries = tries
+        self.lines = lines
         self._client = client or httpx.Client(timeout=httpx.Timeout(patience, connect=10.0))
 
     def encode(self, frames: FrameBatch) -> Tokens:
@@ -119,7 +123,9 @@ class RemoteVLM:
 
     def generate(self, prompts: Sequence[Prompt], limit: int = 32) -> list[Reply]:
         """One request a prompt, temperature 0. `logprob` is NaN where the server tells none."""
-        return [self._reply(self._ask(self._turns(p), max_tokens=limit)) for p in prompts]
+        turns = [self._turns(p) for p in prompts]
+        with ThreadPoolExecutor(self.lines) as pool:
+            return list(pool.map(lambda t: self._reply(self._ask(t, max_tokens=limit)), turns))
 
     def score(self, prompts: Sequence[Prompt], options: Sequence[Sequence[str]]) -> list[np.ndarray]:
         """Log-likelihood of the letter of each option, which is all a chat endpoint lets one weigh.
@@ -128,7 +134,11 @@ class RemoteVLM:
         that is not among them takes the lowest one told, less 1. Without log-probabilities the letter
         chosen scores 0, all others -inf.
         """
-        return [self._weigh(self._turns(p), list(mine)) for p, mine in zip(prompts, options, strict=True)]
+        if len(prompts) != len(options):
+            raise BadInput(f"{len(prompts)} prompts need {len(prompts)} lists of options, got {len(options)}")
+        turns = [self._turns(p) for p in prompts]
+        with ThreadPoolExecutor(self.lines) as pool:
+            return list(pool.map(self._weigh, turns, map(list, options)))
 
     def prefill(self, prompt: Prompt, cache: Any = None) -> Any:
         """Not possible over HTTP."""
