@@ -39,10 +39,8 @@ def main(folder: str, truth: str) -> int:
     began = time.perf_counter()
     memory = Memory.open(folder)
     memory.ask("warm up?")
-    size = memory.stored.size / 1e6
-    print(
-        f"\nopened {memory.path.name} ({size:.2f} MB) in {time.perf_counter() - began:.1f} s; its film is gone\n"
-    )
+    size, seconds = memory.stored.size / 1e6, time.perf_counter() - began
+    print(f"\nopened {memory.path.name}, {size:.2f} MB, in {seconds:.1f} s; the film is gone\n")
     right, near, spent = 0, 0, []
     for row in questions:
         answer = memory.ask(row["question"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from watchonce.contracts import Reply
 from watchonce.types import FrameBatch, Scan, Tokens
 
 
@@ -32,3 +33,27 @@ def scan_for(count: int, signals: tuple[str, ...] = (), seed: int = 0) -> Scan:
     start = np.arange(count, dtype=np.float64)
     rng = np.random.default_rng(seed)
     return Scan(start, start + 1.0, {name: rng.random((count, 16)).astype(np.float32) for name in signals})
+
+
+class Eye:
+    """A hand-made body for tests of the walk and of the diary's bookkeeping: it names the main colour.
+
+    What the shipped model says is tested in test_first_walk; here the words must be known beforehand.
+    """
+
+    name, revision, clip, size, words = "eye", "eye-1", 8, (32, 32), None
+
+    def encode(self, frames: FrameBatch) -> Tokens:
+        data = torch.from_numpy(frames.pixels.mean(axis=(2, 3)).astype(np.float32))
+        start, end = torch.from_numpy(frames.start.copy()), torch.from_numpy(frames.end.copy())
+        half = torch.full((len(frames),), 0.5)
+        return Tokens(data, start, end, half, half.clone(), torch.ones(len(frames)))
+
+    def prompt(self, text: str, tokens: Tokens | None = None, notes: object = (), system: str = "") -> Tokens:
+        assert tokens is not None
+        assert len(torch.unique(tokens.start)) <= self.clip
+        return tokens
+
+    def generate(self, prompts: list[Tokens], limit: int = 32) -> list[Reply]:
+        names = ("red", "green", "blue")
+        return [Reply(f"Mostly {names[int(t.data.mean(dim=0).argmax())]}.  Quiet.", -0.1, 3) for t in prompts]

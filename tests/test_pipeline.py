@@ -10,13 +10,13 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
 import pytest
 
+from tests.parts import Eye
 from watchonce import journal, library, pipeline, recipe
 from watchonce.contracts import Bodies
 from watchonce.library import Catalogue
-from watchonce.types import BadInput, FrameBatch, Query, Tokens
+from watchonce.types import BadInput, Query
 from watchonce.video import open_video
 from watchonce.video.drawn.film import draw
 
@@ -27,33 +27,6 @@ def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("film") / "home.mp4"
     draw(path, seconds=430, seed=3)
     return path
-
-
-class Eye:
-    """A deterministic stand-in for a vision-language body: real tokens, captions by mean colour.
-
-    Used where the *walk* is tested, not the model; the shipped model walks the same path in test_first_walk.
-    """
-
-    name, revision, clip, size, words = "eye", "eye-1", 8, (32, 32), None
-
-    def encode(self, frames: FrameBatch) -> Tokens:
-        import torch
-
-        data = torch.from_numpy(frames.pixels.mean(axis=(2, 3)).astype(np.float32))
-        start, end = torch.from_numpy(frames.start.copy()), torch.from_numpy(frames.end.copy())
-        half = torch.full((len(frames),), 0.5)
-        return Tokens(data, start, end, half, half.clone(), torch.ones(len(frames)))
-
-    def prompt(self, text: str, tokens: Tokens | None = None, notes: object = (), system: str = "") -> object:
-        return tokens
-
-    def generate(self, prompts: list[Tokens], limit: int = 32) -> list:
-        from watchonce.contracts import Reply
-
-        time.sleep(0.002 * len(prompts))
-        words = ("red", "green", "blue")
-        return [Reply(f"mostly {words[int(t.data.mean(dim=0).argmax())]}.", -0.1, 3) for t in prompts]
 
 
 def files_of(folder: Path) -> dict[str, bytes]:

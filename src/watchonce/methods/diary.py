@@ -12,7 +12,6 @@ and after each of the best hits, in time order. A clock time in the question is 
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -22,13 +21,13 @@ import numpy as np
 from watchonce.contracts import Budget, Memory, MemoryState
 from watchonce.ops.frames import thin
 from watchonce.ops.segment import Scene, SceneStream, sketch
+from watchonce.ops.sentences import SentenceStream
 from watchonce.ops.words import Hit, NoteIndex, asked_span
 from watchonce.types import FrameBatch, Note, Query, Recall, Tokens
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-SENTENCE = re.compile(r"(?<=[.!?;])\s+|\n+")
 ORDER = frozenset("before after then next previous previously following preceding since until".split())
 BATCH = 16  # prompts a generate call; fixed, so that a resumed run repeats the same arithmetic
 
@@ -49,10 +48,13 @@ class Diary(Memory):
     _scenes: SceneStream = field(default_factory=SceneStream, init=False, repr=False)
     _pending: Tokens | None = field(default=None, init=False, repr=False)
     _next: int = field(default=0, init=False, repr=False)  # number of the next segment
-    _open: dict[str, Note] = field(default_factory=dict, init=False, repr=False)
+    _said: SentenceStream = field(init=False, repr=False)
     _notes: list[Note] = field(default_factory=list, init=False, repr=False)
     _vectors: np.ndarray | None = field(default=None, init=False, repr=False)
     _index: NoteIndex | None = field(default=None, init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self._said = SentenceStream(self.stride)
 
     # -- writing
 
@@ -73,7 +75,7 @@ class Diary(Memory):
         self._add_scenes(self._scenes.flush())
         if self._pending is not None and len(self._pending):
             self._describe(until=math.inf)
-        self._close(math.inf)
+        self._notes += self._said.close(math.inf)
         if budget.memory is not None and len(self._notes) > budget.memory:
             weight = [
                 (-(n.score if n.score is not None else 1.0), n.start - n.end, n.start) for n in self._notes
@@ -99,34 +101,18 @@ class Diary(Memory):
             if end > until or core > last:
                 break
             inside = pending[(pending.start >= start) & (pending.start < end)]
-            if len(inside):
+            # frames that all lie to one side of the core say nothing of it
+            if (inside.start >= core).any() and (inside.start < core + self.stride).any():
                 jobs.append((core, thin(inside, vlm.clip)))
             self._next += 1
         for first in range(0, len(jobs), BATCH):
             batch = jobs[first : first + BATCH]
             replies = vlm.generate([vlm.prompt(self.prompt, tokens=t) for _, t in batch], self.limit)
             for (core, seen), reply in zip(batch, replies, strict=True):
-                end = min(core + self.stride, max(float(seen.end.max()), core))
-                self._add_caption(reply.text, core, end, math.exp(reply.logprob))
+                end = min(core + self.stride, float(seen.end.max()))
+                self._notes += self._said.push(reply.text, core, end, math.exp(reply.logprob))
         keep = pending.start >= self._next * self.stride - margin
         self._pending = pending[keep]
-
-    def _add_caption(self, text: str, start: float, end: float, score: float) -> None:
-        self._close(start)
-        for sentence in SENTENCE.split(text.strip()):
-            said = " ".join(sentence.split())
-            if not said.strip(" .;"):
-                continue
-            known = self._open.get(said)
-            if known is None:
-                self._open[said] = Note(said, start, end, "caption", round(score, 4))
-            else:
-                self._open[said] = replace(known, end=end, score=max(known.score or 0.0, round(score, 4)))
-
-    def _close(self, now: float) -> None:
-        """Notes not said again within one stride are over."""
-        over = [text for text, note in self._open.items() if note.end + self.stride < now + 1e-6]
-        self._notes.extend(self._open.pop(text) for text in over)
 
     def _add_scenes(self, scenes: Sequence[Scene]) -> None:
         self._notes.extend(Note(f"scene: {s.look}", s.start, s.end, "scene") for s in scenes)
@@ -177,7 +163,8 @@ class Diary(Memory):
         """Notes, the open ones marked by their place at the end, and the tail of the stream."""
         import torch
 
-        numbers = [self._next, len(self._open)]
+        opened = tuple(self._said.open.values())
+        numbers = [self._next, len(opened)]
         tensors: dict[str, Tensor] = {
             "progress": torch.tensor(numbers),
             "scenes": torch.from_numpy(self._scenes.state()),
@@ -186,14 +173,15 @@ class Diary(Memory):
             tensors |= {f"pending.{name}": value for name, value in self._pending.state().items()}
         if self._vectors is not None:
             tensors["vectors"] = torch.from_numpy(np.ascontiguousarray(self._vectors))
-        return MemoryState(tensors, (*self._notes, *self._open.values()))
+        return MemoryState(tensors, (*self._notes, *opened))
 
     def restore(self, state: MemoryState) -> None:
         """Takes up a snapshot."""
         tensors: dict[str, Any] = dict(state.tensors)
         self._next, opened = (int(v) for v in tensors["progress"])
         cut = len(state.notes) - opened
-        self._notes, self._open = list(state.notes[:cut]), {n.text: n for n in state.notes[cut:]}
+        self._notes = list(state.notes[:cut])
+        self._said = SentenceStream(self.stride, state.notes[cut:])
         self._scenes.restore(tensors["scenes"].numpy())
         named = {k.removeprefix("pending."): v for k, v in tensors.items() if k.startswith("pending.")}
         self._pending = Tokens(**named) if named else None
