@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from .films import X264, Film, decode, has_encoder, write
 from watchonce.types import FrameBatch, Video
 from watchonce.video import FileVideo, open_video
+
+from .films import X264, Film, decode, has_encoder, write
 
 VFR = [0, 1, 2, 3, 10, 11, 30, 31, 32, 60, 61, 90, 91, 92, 93, 94, 95, 96, 97, 98, 120, 121]
 SVT = {"g": "12", "preset": "12", "svtav1-params": "pred-struct=2:lp=1"}

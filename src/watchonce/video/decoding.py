@@ -37,6 +37,7 @@ class Report:
 
     settled: stamps whose fate is known by now, ascending; lost: those of them that never came out;
     decoded: those that did. errors: packets the decoder refused. doubtful: pictures it had to patch.
+    late: pictures that came after later ones; they count as lost.
     """
 
     settled: list[int] = field(default_factory=list)
@@ -44,6 +45,7 @@ class Report:
     lost: list[int] = field(default_factory=list)
     errors: int = 0
     doubtful: int = 0
+    late: int = 0
 
 
 def portable(source: Source) -> bool:
@@ -59,9 +61,9 @@ class Decoder:
         self._stamped = source.stamped
         self._owed: frozenset[int] = frozenset()  # shown by a part before, not yet come out
         self._owed_wanted: frozenset[int] = frozenset()
-        self._context = (
-            _clone(source.stream.codec_context) if portable(source) else source.stream.codec_context
-        )
+        self._original = source.stream.codec_context
+        self._portable = portable(source)
+        self._context = self._original
 
     def decode(
         self, piece: Interval, wanted: frozenset[int], report: Report, alone: bool = False
@@ -71,6 +73,8 @@ class Decoder:
         alone: nothing but keyframes will ever be wanted, so parts that continue need no decoding.
         """
         report.settled = piece.stamps
+        if piece.fresh:
+            self._renew()
         sparse = piece.sound and self._stamped and (alone or (piece.fresh and piece.final))
         if sparse and not wanted:
             return
@@ -80,6 +84,7 @@ class Decoder:
                 yield from found
                 return
             report.decoded, report.errors, report.doubtful = [], 0, 0
+            self._renew()
         yield from self._decode_all(piece, wanted, report)
 
     def _cheap(self, wanted: frozenset[int]) -> bool:
@@ -99,7 +104,6 @@ class Decoder:
                 self._context.skip_frame = "DEFAULT" if packet.pts in wanted else "NONREF"
             self._collect(packet, shown, wanted, found, report)
         self._collect(None, shown, wanted, found, report)
-        self._reset()
         if report.errors or report.doubtful or len(found) < len(wanted):
             return None
         return sorted(found.items())
@@ -128,22 +132,25 @@ class Decoder:
         shown = self._owed.union(piece.stamps)
         wanted = self._owed_wanted | wanted
         came: set[int] = set()
+        newest = 0
         for stamp, frame in self._in_order(self._all_frames(piece, report)):
             if stamp not in shown or stamp in came:
                 continue
+            if came and stamp < newest:
+                report.late += 1  # after damage a decoder may give pictures out of order
+                continue
             came.add(stamp)
+            newest = stamp
             report.decoded.append(stamp)
             if stamp in wanted:
                 yield stamp, frame
         missing = shown - came
-        if piece.final:
-            self._reset()
-        else:
+        if not piece.final:
             # the decoder still holds the last pictures back; the next part brings them
-            newest = max(came, default=min(shown, default=0))
+            newest = newest if came else min(shown, default=0)
             self._owed = frozenset(s for s in missing if s > newest)
             self._owed_wanted = wanted & self._owed
-        report.settled = sorted(shown - self._owed) if not piece.final else sorted(shown)
+        report.settled = sorted(shown if piece.final else shown - self._owed)
         report.lost = [s for s in report.settled if s not in came]
 
     def _all_frames(self, piece: Interval, report: Report) -> Iterator[VideoFrame]:
@@ -187,8 +194,15 @@ class Decoder:
         while waiting:
             yield heapq.heappop(stamps), waiting.popleft()
 
-    def _reset(self) -> None:
-        self._context.flush_buffers()
+    def _renew(self) -> None:
+        """A decoder without a past. Flushing is not enough: what is patched into a damaged picture would
+
+        depend on the interval this decoder had before. Measured, a new context costs no more than a flush.
+        """
+        if self._portable:
+            self._context = _clone(self._original)
+        else:
+            self._context.flush_buffers()
 
 
 def _clone(original: VideoCodecContext) -> VideoCodecContext:

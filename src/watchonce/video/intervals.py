@@ -76,6 +76,8 @@ class Demuxer:
         while row < MAX_ERRORS:
             try:
                 packet = next(packets, None)
+            except IndexError:
+                return  # PyAV at the end of a file that announced a new stream on the way
             except FFmpegError:
                 self.errors += 1
                 row += 1

@@ -132,13 +132,8 @@ class _Stage:
         wanted = self._wanted(piece)
         stamps: list[int] = []
         pixels: np.ndarray | None = None
-        newest: int | None = None
         notices = [text for said, text in ((piece.broken, DAMAGED), (piece.late, LATE)) if said]
         for stamp, frame in self._decoder.decode(piece, wanted, report, alone=self._order.keyframes):
-            if newest is not None and stamp <= newest:
-                notices.append(LATE)
-                continue
-            newest = stamp
             if pixels is None:
                 pixels = np.empty((self._batch, 3, *self._order.size), np.uint8)
             self._painter.paint(frame, pixels[len(stamps)])
@@ -160,6 +155,8 @@ class _Stage:
         return frozenset([piece.key]) if wants(piece.key, piece.ends[-1]) else frozenset()
 
     def _settle(self, report: Report, ends: dict[int, int], notices: list[str], piece: Interval) -> Settled:
+        if report.late:
+            notices.append(LATE)
         if report.errors:
             notices.append(DAMAGED)
         if report.doubtful:

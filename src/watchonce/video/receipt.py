@@ -19,7 +19,7 @@ MISSING = "frames are missing from the file"
 DAMAGED = "the file is damaged"
 PATCHED = "some frames after damage are patched from their neighbours"
 ENDED = "the file ends before its declared duration"
-LATE = "some frames came after later ones and were left out"
+LATE = "time stamps run backwards; frames that would lie in the past were left out"
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +84,7 @@ class Ledger:
         self.decoded += sum(
             1 for s in item.decoded if (begin is None or s >= begin) and (limit is None or s < limit)
         )
-        if cut > first:
+        if cut > first or not item.stamps:
             for notice in item.notices:
                 self.warn(notice)
 
