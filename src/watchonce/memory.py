@@ -174,11 +174,11 @@ def _find_model(wrote: Mapping[str, str] | None, catalogue: Catalogue) -> str:
     """Where the model that wrote a memory is on this machine."""
     if wrote is None:
         return "none"
-    if wrote["name"] == "tiny":
-        return "tiny"
     known = catalogue.model(wrote["revision"])
     if known is not None:
         return known
+    if wrote["name"] == "tiny":
+        return "tiny"
     if "/" in wrote["name"]:
         return wrote["name"]  # a hub id finds itself
     raise BadInput(
