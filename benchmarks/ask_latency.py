@@ -35,7 +35,9 @@ def made(
     folder: Path, seconds: float, fps: float, model: str, questions: int
 ) -> tuple[Path, list[Asked], dict[str, Any]]:
     """A drawn film and its diary, both made now unless they lie in the folder; and what that cost."""
-    film, out = folder / f"{seconds:.0f}.mp4", folder / f"{seconds:.0f}.memory"
+    bodies = memory.bodies_for(model, "none")
+    pin = "none" if bodies.vlm is None else bodies.vlm.revision[:12]  # other weights, another memory
+    film, out = folder / f"{seconds:.0f}.mp4", folder / f"{seconds:.0f}-{pin}.memory"
     cost: dict[str, Any] = {"seconds": seconds, "film_fps": fps}
     if not film.exists():
         began = time.perf_counter()
@@ -47,7 +49,7 @@ def made(
         open_video(film),
         out,
         recipe.load("diary"),
-        memory.bodies_for(model, "none"),
+        bodies,
         report=lambda p: print(
             f"\r{p.stage} {p.done:.0f}/{p.total:.0f} s, {p.speed:.0f} x", end="", flush=True
         ),
@@ -74,7 +76,7 @@ def pairs(short: list[Asked], long: list[Asked], count: int) -> list[tuple[Asked
 
 def opened(path: Path, model: str) -> tuple[memory.Memory, dict[str, float]]:
     """A memory in this process, with what it takes to load it and to ask it for the first time."""
-    bodies = memory.bodies_for(model, "none")
+    bodies = memory.bodies_for(model, "none")  # loaded already: models are kept
     began = time.perf_counter()
     held = memory.Memory(library.load(path), bodies, recipe.load("diary"))
     loaded = time.perf_counter()
@@ -83,12 +85,13 @@ def opened(path: Path, model: str) -> tuple[memory.Memory, dict[str, float]]:
 
 
 def timed(held: memory.Memory, asked: Asked) -> dict[str, float]:
-    """Seconds of one question, in all and by part, and tokens read and written."""
-    began = time.perf_counter()
+    """Seconds of one question, in all and by part and of processor alone; tokens read and written."""
+    worked, began = time.process_time(), time.perf_counter()
     answer = held.ask(Query(asked.question))
-    total = time.perf_counter() - began
+    total, worked = time.perf_counter() - began, time.process_time() - worked
     recall = answer.cost.recall
-    return {"total": total, "recall": recall, "answer": total - recall, "tokens": float(answer.cost.tokens)}
+    tokens = float(answer.cost.tokens)
+    return {"total": total, "recall": recall, "answer": total - recall, "processor": worked, "tokens": tokens}
 
 
 def figures(rows: list[dict[str, float]]) -> dict[str, dict[str, float]]:
@@ -98,7 +101,7 @@ def figures(rows: list[dict[str, float]]) -> dict[str, dict[str, float]]:
             "p50": float(np.percentile([row[part] for row in rows], 50)),
             "p95": float(np.percentile([row[part] for row in rows], 95)),
         }
-        for part in ("total", "recall", "answer", "tokens")
+        for part in ("total", "recall", "answer", "processor", "tokens")
     }
 
 
@@ -129,7 +132,7 @@ def measure(folder: Path, arguments: argparse.Namespace) -> dict[str, Any]:
     }
     found["ratio"] = {
         part: {p: found["long"][part][p] / found["short"][part][p] for p in ("p50", "p95")}
-        for part in ("total", "recall", "answer")
+        for part in ("total", "recall", "answer", "processor")
     }
     vlm = held[0][0].bodies.vlm
     model = None if vlm is None else {"name": vlm.name, "revision": vlm.revision}
@@ -170,9 +173,13 @@ def main() -> None:
             f"   load {side['load'] * 1e3:7.1f} ms   first {side['first'] * 1e3:7.1f} ms"
             f"   ask p50 {side['total']['p50'] * 1e3:6.1f} p95 {side['total']['p95'] * 1e3:6.1f} ms"
             f"   recall p50 {side['recall']['p50'] * 1e3:6.2f} p95 {side['recall']['p95'] * 1e3:6.2f} ms"
-            f"   tokens p50 {side['tokens']['p50']:.0f}"
+            f"   processor p50 {side['processor']['p50'] * 1e3:.1f} ms, tokens p50 {side['tokens']['p50']:.0f}"
         )
-    print(f"ratio of p50: {found['ratio']['total']['p50']:.2f}; of p95: {found['ratio']['total']['p95']:.2f}")
+    whole, worked = found["ratio"]["total"], found["ratio"]["processor"]
+    print(
+        f"long to short, p50: {whole['p50']:.2f}, p95: {whole['p95']:.2f};"
+        f" of processor time alone {worked['p50']:.2f}, {worked['p95']:.2f}"
+    )
     if arguments.out is not None:
         arguments.out.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
 
