@@ -112,6 +112,7 @@ def build_model(vocabulary: int, *, layers: int = 5) -> SmolVLMForConditionalGen
         pad_token_id=SPECIAL.index(PAD),
         tie_word_embeddings=True,
     )
+    config.watchonce = {"clip": CLIP, "frames": "image", "lead": ""}  # for our adapter: how to write frames
     config.bos_token_id, config.eos_token_id = SPECIAL.index(START), SPECIAL.index(END)
     return SmolVLMForConditionalGeneration(config)
 

@@ -58,9 +58,9 @@ def _quantise(plane: np.ndarray, step: np.ndarray) -> np.ndarray:
 
 
 _N = np.arange(8)
-_COSINES = (np.cos((2 * _N[None, :] + 1) * _N[:, None] * np.pi / 16) * np.where(_N[:, None], 0.5, 8**-0.5)).astype(
-    np.float32
-)
+_COSINES = (
+    np.cos((2 * _N[None, :] + 1) * _N[:, None] * np.pi / 16) * np.where(_N[:, None], 0.5, 8**-0.5)
+).astype(np.float32)
 
 
 def pixels(frames: np.ndarray) -> Tensor:
@@ -89,7 +89,9 @@ class Eye(nn.Module):
         found: dict[str, Tensor] = {}
         scores = self.heads(features).split(list(HEADS.values()), -1)
         for (name, _), logits in zip(HEADS.items(), scores, strict=True):
-            found[name] = _balanced(logits.flatten(0, 1), torch.from_numpy(with_pairs(labels)[name]).flatten())
+            found[name] = _balanced(
+                logits.flatten(0, 1), torch.from_numpy(with_pairs(labels)[name]).flatten()
+            )
         found["room"] = cross_entropy(self.room(features.mean(1)), torch.from_numpy(labels["room"]))
         wanted = torch.from_numpy(weights_of_labels(labels)) @ self.codes
         found["code"] = ((tokens - wanted) ** 2).sum(-1).mean()

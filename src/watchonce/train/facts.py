@@ -13,14 +13,11 @@ import numpy as np
 
 from watchonce.video.drawn.paint import BINS
 from watchonce.video.drawn.world import (
-    ACTIVITIES,
     CATEGORIES,
     COLOURS,
-    COLUMNS,
     ORDERED,
     ROOMS,
     STATIC,
-    TRAVEL,
     World,
     offset,
     phase,
@@ -156,5 +153,3 @@ def _quarters(x: float, y: float, size: float) -> np.ndarray:
     lower = max(0.0, min(y + half, 96.0) - max(y - half, 48.0)) / 12
     patches = np.array([left * upper, right * upper, left * lower, right * lower])
     return np.minimum(patches * 1.2 / FULL, 1.0)
-
-

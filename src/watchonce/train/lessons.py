@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from watchonce.train.pages import Page
 from watchonce.types import Span
-from watchonce.video.drawn.phrases import fill, idle, sentence
 from watchonce.video.drawn.phrases import FILM as FILM_PHRASES
+from watchonce.video.drawn.phrases import fill, idle, sentence
 from watchonce.video.drawn.questions import Asked, clip_questions, clock, film_questions
 from watchonce.video.drawn.world import (
     ACTIVITIES,
@@ -30,6 +31,16 @@ from watchonce.video.drawn.world import (
 
 ASKED = 7  # questions a page at most
 LIST_KINDS = ("when", "what", "where", "object", "before", "after", "count", "ever", "none")
+READ = ("What does {number} say?", "Read {number}.", "What is said in note {number}?", "Read note {number}.")
+COPY = ("Read every note.", "List the notes.", "List every note.")
+FIND = {
+    "instance": ("Find every note of the {name}.", "Find the {name}.", "List the notes with the {name}."),
+    "activity": (
+        "Find every time something was {past}.",
+        "List the notes in which someone {third} something.",
+    ),
+    "room": ("Find every note of the {room}.", "List the notes in the {room}."),
+}
 # how often a kind is kept, of the times it could be asked; 1 where not named
 KEEP = {"room": 0.5, "where": 0.5, "view": 0.5, "see": 0.8, "count": 0.6}
 
@@ -112,12 +123,21 @@ class NoteList:
 
 
 def note_list(rng: np.random.Generator) -> NoteList:
-    """1 to 10 events drawn from few objects, few activities and few rooms: all look-alikes of each other."""
+    """1 to 10 events drawn from few objects, few activities and few rooms: all look-alikes of each other.
+
+    A third of the lists are short and of things that have little in common: the first to be learned.
+    """
     every = [(k, c) for k in range(len(CATEGORIES)) for c in range(len(COLOURS))]
+    if rng.random() < 0.35:
+        return _easy_list(rng, every)
     first = every[int(rng.integers(len(every)))]
     close = [p for p in every if (p[0] == first[0]) != (p[1] == first[1])]
     pool = [first, *(close[int(i)] for i in rng.permutation(len(close))[: int(rng.integers(1, 4))])]
-    pool += [every[int(i)] for i in rng.permutation(len(every))[: int(rng.integers(0, 4))] if every[int(i)] != first]
+    pool += [
+        every[int(i)]
+        for i in rng.permutation(len(every))[: int(rng.integers(0, 4))]
+        if every[int(i)] != first
+    ]
     pool = list(dict.fromkeys(pool))
     instances = tuple(Instance(n, CATEGORIES[k], COLOURS[c]) for n, (k, c) in enumerate(pool))
     acts = [ACTIVITIES[int(i)] for i in rng.permutation(len(ACTIVITIES))[: int(rng.integers(1, 7))]]
@@ -136,8 +156,20 @@ def note_list(rng: np.random.Generator) -> NoteList:
     return NoteList(instances, (), tuple(events))
 
 
-def note_page(rng: np.random.Generator, *, asked: int = ASKED) -> Page:
-    """A list of notes and questions on it, the answers beginning with the numbers of the notes that prove them."""
+def _easy_list(rng: np.random.Generator, every: list[tuple[int, int]]) -> NoteList:
+    count = int(rng.integers(1, 6))
+    pool = [every[int(i)] for i in rng.permutation(len(every))[:count]]
+    instances = tuple(Instance(n, CATEGORIES[k], COLOURS[c]) for n, (k, c) in enumerate(pool))
+    acts = [ACTIVITIES[int(i)] for i in rng.permutation(len(ACTIVITIES))[:count]]
+    starts = np.sort(rng.uniform(0, 3000, count)).round(3) + 50.0 * np.arange(count)
+    rooms = [ROOMS[int(i)] for i in rng.integers(len(ROOMS), size=count)]
+    made = zip(range(count), starts.tolist(), acts, rooms, strict=True)
+    events = tuple(Event(n, start, start + 20.0, act, n, room) for n, start, act, room in made)
+    return NoteList(instances, (), events)
+
+
+def note_page(rng: np.random.Generator, *, count: int = ASKED) -> Page:
+    """A list of notes and questions on it; answers begin with the numbers of the notes that prove them."""
     if rng.random() < 0.12:
         return _moment_page(rng)
     notes = note_list(rng)
@@ -154,8 +186,42 @@ def note_page(rng: np.random.Generator, *, asked: int = ASKED) -> Page:
     lines = [f"[{n}] {text if dot else text.rstrip('.')}" for n, (_, text) in enumerate(said, start=1)]
     number = {(e.start, e.end): n for n, (e, _) in enumerate(said, start=1) if e is not None}
     kinds = [LIST_KINDS[int(i)] for i in rng.permutation(len(LIST_KINDS))]
-    questions = film_questions(script, rng, asked, kinds)
-    return Page(0, "\n".join(lines), tuple((a.kind, a.question, cited(a, number)) for a in questions))
+    questions = film_questions(script, rng, count, kinds)
+    asked = [(a.kind, a.question, cited(a, number)) for a in questions]
+    asked += _readings(rng, said, name)
+    return Page(0, "\n".join(lines), tuple(asked))
+
+
+def _readings(
+    rng: np.random.Generator, said: list[tuple[Event | None, str]], name: dict[int, str]
+) -> list[tuple[str, str, str]]:
+    """Reading lines aloud, by number or by what they speak of: the skill all other answers build on.
+
+    Each of its words is a lesson in where to look, where a citation alone is one bit of advice for all.
+    """
+    found = []
+    if rng.random() < 0.5:
+        n = int(rng.integers(len(said)))
+        found.append(("read", _one(rng, READ).format(number=f"[{n + 1}]"), said[n][1]))
+    if rng.random() < 0.15 and len(said) <= 6:
+        found.append(("copy", _one(rng, COPY), " ".join(f"[{n}] {t}" for n, (_, t) in enumerate(said, 1))))
+    events = [event for event, _ in said if event is not None]
+    for field in ("instance", "activity", "room"):
+        if rng.random() < 0.4:
+            event = _one(rng, events)
+            slots = {"activity": event.activity, "name": name[event.instance], "room": event.room}
+            hits = [
+                f"[{n}] {text}"
+                for n, (e, text) in enumerate(said, start=1)
+                if e is not None and getattr(e, field) == getattr(event, field)
+            ]
+            if len(hits) <= 4:
+                found.append(("find", fill(_one(rng, FIND[field]), **slots), " ".join(hits)))
+    return found
+
+
+def _one(rng: np.random.Generator, options: Sequence[Any]) -> Any:
+    return options[int(rng.integers(len(options)))]
 
 
 def cited(asked: Asked, number: dict[tuple[float, float], int]) -> str:
@@ -179,5 +245,3 @@ def _moment_page(rng: np.random.Generator) -> Page:
     phrasings = FILM_PHRASES["at"]
     asked = tuple(("at", fill(p, time=clock(60.0 * k)), answer) for k, p in enumerate(phrasings))
     return Page(0, lines, asked[int(rng.integers(2)) :: 2])
-
-

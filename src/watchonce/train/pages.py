@@ -34,9 +34,12 @@ class Page:
 
 @dataclass(frozen=True, eq=False)
 class Sheet:
-    """A batch of pages as tensors. ids `[B, L]`, positions `[B, L]`, mask bool `[B, 1, L, L]` (True: attends),
-    targets `[B, L]`: the token that must follow, -100 where none is asked; block `[B, L]`: 0 the shared
-    beginning, then the number of the question, -1 padding."""
+    """A batch of pages as tensors.
+
+    ids `[B, L]`, positions `[B, L]`, mask bool `[B, 1, L, L]` (True: attends), targets `[B, L]`: the token
+    that must follow, -100 where none is asked; block `[B, L]`: 0 the shared beginning, then the number of
+    the question, -1 padding.
+    """
 
     ids: Tensor
     positions: Tensor

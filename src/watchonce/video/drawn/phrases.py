@@ -191,15 +191,16 @@ FILM: dict[str, tuple[str, ...]] = {
 
 # Known beyond the phrasings above, so that a user's or a prompt's own wording is not all unknown words.
 MORE = (
-    "a an and answer any anybody anyone are at be been being briefly by caption choose clip cite color colour "
-    "date did do does during event events evidence ever every find first five following for found four frame "
-    "frames from give given has have he here how i if in into is it its just last list make many me mention "
-    "minute moment most name next no not note notes nothing object objects of often on once one only or order "
-    "person photo picture please previous question read right room rooms scene second see seen seven short "
-    "show shown six someone something tell than that the their them then there these they thing things this "
-    "three time times to two use used using video view visible was watch we were what when where which while "
-    "who why with word words yes you zero end start began begin ended long people man woman hand tool gets "
-    "got put took take happen happened happening happens step steps say said one eight nine ten"
+    "a an and answer any anybody anyone are at be been being briefly by caption choose clip cite color "
+    "colour date did do does during event events evidence ever every find first five following for "
+    "found four frame frames from give given has have he here how i if in into is it its just last list "
+    "make many me mention minute moment most name next no not note notes nothing object objects of "
+    "often on once one only or order person photo picture please previous question read right room "
+    "rooms scene second see seen seven short show shown six someone something tell than that the their "
+    "them then there these they thing things this three time times to two use used using video view "
+    "visible was watch we were what when where which while who why with word words yes you zero end "
+    "start began begin ended long people man woman hand tool gets got put took take happen happened "
+    "happening happens step steps say said eight nine ten "
 ).split()
 
 
