@@ -26,6 +26,7 @@ from watchonce.video.reading import Kept, Order, read
 from watchonce.video.receipt import ENDED, Ledger
 from watchonce.video.selection import Every, Moments, Selection, Ticks
 from watchonce.video.subtitles import read_subtitles
+from watchonce.video.tiling import Tiling, batch_of
 
 MAX_BYTES = 4 << 30  # pixels held for one window or one call of frames_at
 MAX_SECONDS = 31 * 86400
@@ -80,6 +81,7 @@ class FileVideo:
         self._turn = read_turn(frame)
         sides = (frame.height, frame.width) if self._turn.sideways else (frame.width, frame.height)
         self.width, self.height = sides
+        self._rate = Fraction(stream.guessed_rate or stream.average_rate or 30)
         self.tags: Mapping[str, str] = {k.lower(): str(v) for k, v in container.metadata.items()}
         self._shift = Fraction(container.start_time or 0, 1_000_000) - self.clock.offset
         self.duration = self._declared(source)
@@ -122,9 +124,13 @@ class FileVideo:
         """The receipt of the latest reading, as far as it has been handed over."""
         return self._coverage
 
-    @cached_property
+    @property
     def fingerprint(self) -> str:
         """BLAKE2b-128 of every byte of the file, as 32 hexadecimal digits; the file's name plays no part."""
+        return self._fingerprint
+
+    @cached_property
+    def _fingerprint(self) -> str:
         digest = hashlib.blake2b(digest_size=16)
         with self.path.open("rb") as file:
             while block := file.read(_BLOCK):
@@ -151,12 +157,13 @@ class FileVideo:
                 ]
                 if chosen:
                     ledger.kept += len(chosen)
-                    yield self._batch(item, chosen)
+                    yield batch_of(self.clock, item, chosen)
             else:
                 ledger.arrive(item)
                 ledger.book(order.begin, limit)
                 self._coverage = ledger.receipt()
-        self._finish(ledger, order.begin, limit)
+        if limit is None:
+            self._finish(ledger)
 
     def _within(
         self, item: Kept, i: int, selection: Selection, fps: float | None, first: float, last: float | None
@@ -179,30 +186,27 @@ class FileVideo:
         self._afford(len(wanted), shape, "frames_at: ask for fewer times or a smaller size")
         ledger = self._ledger(None)
         batches: list[FrameBatch] = []
-        newest = -1.0
+        newest: int | None = None
         for group in _groups(wanted):
             stamps = [self.clock.last_stamp(t) for t in group]
             order = self._order(Moments(self.clock, stamps), group[0], group[-1], size, stamps[-1] + 1)
             for item in read(self.path, order):
                 if not isinstance(item, Kept):
                     continue
-                batch = self._batch(item, range(len(item.stamps)))
-                batch = batch[np.flatnonzero(batch.start > newest).tolist()]
-                if len(batch):
-                    newest = float(batch.start[-1])
-                    batches.append(batch)
-                    ledger.kept += len(batch)
-                    ledger.decoded += len(batch)
-                    ledger.micros += sum(
-                        self.clock.micros(s, e) for s, e in zip(item.stamps, item.ends, strict=True)
-                    )
+                fresh = [i for i, s in enumerate(item.stamps) if newest is None or s > newest]
+                if fresh:
+                    newest = item.stamps[-1]
+                    batches.append(batch_of(self.clock, item, fresh))
+                    ledger.kept += len(fresh)
+                    ledger.decoded += len(fresh)
+                    ledger.micros += sum(self.clock.micros(item.stamps[i], item.ends[i]) for i in fresh)
         self._coverage = ledger.receipt()
         return FrameBatch.cat(batches) if batches else FrameBatch.empty(*shape)
 
     def windows(
         self, seconds: float, fps: float | None = None, *, start: float = 0.0, size: Size = None
     ) -> Iterator[tuple[Span, FrameBatch]]:
-        """Windows of equal length that tile `[start, duration)`, empty ones too.
+        """Windows of equal length that tile `[start, duration)`, empty ones too; the last may reach beyond.
 
         A frame belongs to the window that holds its tick (or, without fps, its start). Beginning at a
         later window gives the same windows, bit for bit, as reading from 0, without decoding what is before.
@@ -213,62 +217,26 @@ class FileVideo:
         begin = self._grid(start, length)
         selection = self._selection(fps)
         order = self._order(selection, begin, None, size)
-        rate = exact_rate(fps) if fps is not None else Fraction(1)
+        rate = exact_rate(fps) if fps is not None else self._rate
         shape = self._shape(size)
         self._afford(int(length * rate), shape, "window: fewer seconds, lower fps or smaller size")
-        ledger = self._ledger(fps)
-        held: list[tuple[int, FrameBatch]] = []
-        index = 0
-
-        def edge(i: int) -> Fraction:
-            return begin + i * length
-
-        def close(i: int, final: bool) -> tuple[Span, FrameBatch]:
-            mine = [b for k, b in held if k == i]
-            held[:] = [(k, b) for k, b in held if k != i]
-            ledger.kept += sum(len(b) for b in mine)
-            ledger.book(
-                self.clock.first_stamp(edge(i)), None if final else self.clock.first_stamp(edge(i + 1))
-            )
-            if final:
-                self._finish(ledger, self.clock.first_stamp(edge(i)), None)
-            self._coverage = ledger.receipt()
-            batch = FrameBatch.cat(mine) if mine else FrameBatch.empty(*shape)
-            return Span(float(edge(i)), float(edge(i + 1))), batch
-
-        seen = begin
+        tiling = Tiling(self._ledger(fps), selection, begin, length, shape)
         for item in read(self.path, order):
             if isinstance(item, Kept):
-                self._sort_in(item, selection, begin, length, held)
+                tiling.put(item)
                 continue
-            ledger.arrive(item)
-            if item.stamps:
-                seen = max(seen, self.clock.time(item.ends[-1]))
-                settled = self.clock.time(item.stamps[-1])
-                # a frame still to come starts at `seen` or later, so its tick does too
-                while edge(index + 1) <= settled:
-                    yield close(index, False)
-                    index += 1
-        whole = max(seen, exact(self.duration, "duration"))
-        while edge(index + 1) < whole:
-            yield close(index, False)
-            index += 1
-        if edge(index) < whole:
-            yield close(index, True)
-
-    def _sort_in(
-        self,
-        item: Kept,
-        selection: Selection,
-        begin: Fraction,
-        length: Fraction,
-        held: list[tuple[int, FrameBatch]],
-    ) -> None:
-        """Puts kept frames with the windows their anchors fall into."""
-        places = [(selection.anchor(s) - begin) // length for s in item.stamps]
-        for place in sorted({p for p in places if p >= 0}):
-            chosen = [i for i, p in enumerate(places) if p == place]
-            held.append((int(place), self._batch(item, chosen)))
+            for window in tiling.arrive(item):
+                self._coverage = tiling.ledger.receipt()
+                yield window
+        whole = max(tiling.seen, exact(self.duration, "duration"))
+        # the window that reaches the end is closed last, with what the receipt says of the end
+        for window in tiling.until(whole - Fraction(1, 10**9)):
+            self._coverage = tiling.ledger.receipt()
+            yield window
+        if tiling.edge < whole:
+            for window in tiling.last():
+                self._finish(tiling.ledger)
+                yield window
 
     def notes(self) -> list[Note]:
         """Subtitles, from files beside the video and from text tracks inside, as dated notes."""
@@ -326,20 +294,10 @@ class FileVideo:
     def _ledger(self, fps: float | None) -> Ledger:
         return Ledger(self.clock, self.duration, None if fps is None else float(fps))
 
-    def _batch(self, item: Kept, chosen: Sequence[int]) -> FrameBatch:
-        whole = len(chosen) == len(item.stamps)
-        seconds = self.clock.seconds
-        return FrameBatch(
-            item.pixels if whole else item.pixels[list(chosen)],
-            np.array([seconds(item.stamps[i]) for i in chosen], np.float64),
-            np.array([seconds(item.ends[i]) for i in chosen], np.float64),
-        )
-
-    def _finish(self, ledger: Ledger, begin: int, limit: int | None) -> None:
+    def _finish(self, ledger: Ledger) -> None:
         """Closes the receipt at the end of the file: what was declared and never came is a gap."""
-        ended = ledger.ended
-        if limit is None and ended is not None:
-            end = self.clock.seconds(ended)
+        if ledger.ended is not None:
+            end = self.clock.seconds(ledger.ended)
             if self.duration - end > _SHORTFALL:
                 ledger.gaps.append(Gap(end, self.duration, ENDED))
                 ledger.warn(ENDED)

@@ -28,6 +28,7 @@ _EMPTY_CUE = 2  # a mov_text packet of two bytes is the pause between cues
 _TIMES = re.compile(
     r"(?:(\d+):)?(\d{1,2}):(\d{1,2})[.,](\d{1,3})\s*-->\s*(?:(\d+):)?(\d{1,2}):(\d{1,2})[.,](\d{1,3})"
 )
+_ASIDES = ("NOTE", "STYLE", "REGION")  # WebVTT blocks that are no cues
 _MARKUP = re.compile(r"<[^>]*>|\{\\[^}]*\}")
 _BLANK = re.compile(r"\n[ \t]*\n")
 
@@ -86,10 +87,9 @@ def parse_cues(text: str, shift: Fraction = Fraction(0)) -> Subtitles:
     notes: list[Note] = []
     skipped = 0
     for block in _BLANK.split(text.replace("\r\n", "\n").replace("\r", "\n")):
-        arrow = block.find("-->")
-        if arrow < 0:
-            continue
         lines = block.strip("\n").split("\n")
+        if "-->" not in block or lines[0].startswith(_ASIDES):
+            continue
         at = next(i for i, line in enumerate(lines) if "-->" in line)
         match = _TIMES.search(lines[at])
         body = plain_text("\n".join(lines[at + 1 :]))
