@@ -91,9 +91,10 @@ def save_smolvlm(folder: Path) -> Path:
     ]
     words = tokenizer(special, "<end_of_utterance>", "<|im_start|>")
     side = {"longest_edge": 64}
-    image = SmolVLMImageProcessor(size=side, max_image_size=side, do_image_splitting=False)
+    # Bicubic: for Lanczos, the hub models' filter, older transformers quietly take bicubic too.
+    image = SmolVLMImageProcessor(size=side, max_image_size=side, do_image_splitting=False, resample=3)
     sampling: dict[str, Any] = {"video_sampling": {"fps": 1, "max_frames": 12, "video_size": side}}
-    video = SmolVLMVideoProcessor(size=side, max_image_size=side, **sampling)
+    video = SmolVLMVideoProcessor(size=side, max_image_size=side, resample=3, **sampling)
     processor = SmolVLMProcessor(image, words, video, image_seq_len=4, chat_template=SMOL_CHAT)
     pad: dict[str, Any] = {"pad_token_id": words.pad_token_id}
     config = SmolVLMConfig(

@@ -51,8 +51,8 @@ def stock_inputs(folder: Any, film: FrameBatch, text: str) -> dict[str, Any]:
     )
     return processor(
         text=[rendered],
-        videos=[torch.from_numpy(film.pixels)],
-        video_metadata=[about],
+        videos=[[torch.from_numpy(film.pixels)]],
+        video_metadata=[[about]],
         do_sample_frames=False,
         return_tensors="pt",
         add_special_tokens=not rendered.startswith(processor.tokenizer.bos_token or "\0"),

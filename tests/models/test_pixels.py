@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from watchonce.models.pixels import PixelRule, fit_longest
 from watchonce.types import BadInput, FrameBatch
@@ -44,3 +45,13 @@ def test_no_frame_is_lost_and_read_only_frames_are_left_alone() -> None:
     assert rule.apply(film).shape == (7, 3, 16, 16)
     assert (film.pixels == before).all()
     assert rule.apply(FrameBatch.empty(30, 50)).shape[0] == 0
+
+
+@pytest.mark.parametrize(("resample", "worst"), [(1, 1), (2, 1), (3, 1)])
+def test_resizing_is_what_pillow_does(resample: int, worst: int) -> None:
+    film = noise(2, (90, 120))
+    rule = PixelRule.read({"do_normalize": False, "resample": resample}, (40, 64))
+    mine = np.rint(rule.apply(film).numpy() * 255).astype(int)
+    for got, frame in zip(mine, film.pixels, strict=True):
+        picture = Image.fromarray(frame.transpose(1, 2, 0)).resize((64, 40), resample)
+        assert np.abs(got - np.asarray(picture).transpose(2, 0, 1)).max() <= worst

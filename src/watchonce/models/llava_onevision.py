@@ -41,7 +41,8 @@ class LlavaOneVision(LocalVLM):
 
     def see(self, pixels: Tensor) -> Tensor:
         seen = self.model.model.get_video_features(pixels[None], return_dict=True).pooler_output
-        return seen[0, :-1].unflatten(0, (len(pixels), -1))
+        # transformers puts the newline behind the frames here, or later, by version.
+        return seen[0, : len(pixels) * self.grid[0] * self.grid[1]].unflatten(0, (len(pixels), -1))
 
     def content(self, shown: Shown) -> list[dict[str, str]]:
         return [{"type": "video"}]

@@ -99,7 +99,7 @@ class Qwen25VL(QwenVL):
     def see(self, pixels: Tensor) -> Tensor:
         flat, grid = self.patches(pixels)
         seen = self.model.model.get_video_features(flat, grid, return_dict=True).pooler_output
-        return torch.cat(list(seen)).unflatten(0, (len(pixels) // 2, -1))
+        return _joined(seen).unflatten(0, (len(pixels) // 2, -1))
 
     def _when(self, shown: Shown | None, run: int) -> np.ndarray:
         assert shown is not None, "slots without tokens"
@@ -127,8 +127,8 @@ class Qwen3VL(QwenVL):
     def see(self, pixels: Tensor) -> Tensor:
         flat, grid = self.patches(pixels)
         seen = self.model.model.get_video_features(flat, grid, return_dict=True)
-        deep = [torch.cat(list(layer)) for layer in seen.deepstack_features]
-        rows = torch.cat([torch.cat(list(seen.pooler_output)), *deep], dim=1)  # [N, D * (1 + layers)]
+        deep = [_joined(layer) for layer in seen.deepstack_features]
+        rows = torch.cat([_joined(seen.pooler_output), *deep], dim=1)  # [N, D * (1 + layers)]
         return rows.unflatten(0, (len(pixels) // 2, -1))
 
     def spell(self, rendered: str, shown: Shown) -> tuple[str, list[int]]:
@@ -141,3 +141,8 @@ class Qwen3VL(QwenVL):
         first, *deep = rows.to(embeds.dtype).split(self.width, dim=1)
         embeds, _ = super().feed(embeds, slots, first)
         return embeds, {"visual_pos_masks": slots, "deepstack_visual_embeds": deep}
+
+
+def _joined(rows: Any) -> Tensor:
+    """Features `[N, D]`, which transformers gives whole or split by video, by version."""
+    return rows if isinstance(rows, Tensor) else torch.cat(list(rows))
