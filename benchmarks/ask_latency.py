@@ -173,7 +173,8 @@ def main() -> None:
             f"   load {side['load'] * 1e3:7.1f} ms   first {side['first'] * 1e3:7.1f} ms"
             f"   ask p50 {side['total']['p50'] * 1e3:6.1f} p95 {side['total']['p95'] * 1e3:6.1f} ms"
             f"   recall p50 {side['recall']['p50'] * 1e3:6.2f} p95 {side['recall']['p95'] * 1e3:6.2f} ms"
-            f"   processor p50 {side['processor']['p50'] * 1e3:.1f} ms, tokens p50 {side['tokens']['p50']:.0f}"
+            f"   processor p50 {side['processor']['p50'] * 1e3:.1f} ms"
+            f"   tokens p50 {side['tokens']['p50']:.0f}"
         )
     whole, worked = found["ratio"]["total"], found["ratio"]["processor"]
     print(

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from tests.parts import tokens_for
 from watchonce.bench import Case
 from watchonce.bench.drawn import Drawn
-from watchonce.evaluate.judging import citation, judge
-from watchonce.types import Answer, Query, Span
+from watchonce.evaluate.judging import citation, judge, reached
+from watchonce.types import Answer, Note, Query, Recall, Span
 
 
 def test_the_error_is_the_mean_of_both_ends_to_the_nearest_truth() -> None:
@@ -40,3 +41,13 @@ def test_a_row_is_plain() -> None:
     assert row["right"] is True
     assert row["evidence"] == [[10, 21, 0.9]]
     assert row["error"] == 0.5
+
+
+def test_what_was_recalled_reaches_some_of_the_truth() -> None:
+    true = [Span(10, 20), Span(40, 50)]
+    assert reached(Recall(notes=(Note("x", 19, 30),)), true) == 0.5
+    assert reached(Recall(notes=(Note("x", 20, 30),)), true) == 0.0  # spans are half-open
+    assert reached(Recall(tokens=tokens_for([12.0, 49.9], 4)), true) == 1.0
+    assert reached(Recall(), true) == 0.0
+    assert reached(Recall(), []) is None
+    assert reached(Recall(kv=object()), true) is None

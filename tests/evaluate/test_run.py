@@ -104,6 +104,7 @@ def test_a_result_is_saved_whole(tmp_path: Path) -> None:
         ({"seeds": (1, 1)}, "different"),
         ({"draws": 0}, "draws"),
         ({"split": "exam"}, "exam"),
+        ({"split": "train"}, "use val or test"),
     ],
 )
 def test_bad_input_is_named(arguments: dict[str, Any], message: str) -> None:

@@ -31,6 +31,7 @@ def row(film: int, right: bool, *, error: float | None = None, **more: Any) -> d
         "kind": "where",
         "absent": False,
         "true_evidence": [[1, 2]],
+        "reached": 0.5,
         "recall_seconds": 0.001,
         "answer_seconds": 0.01 * (film + 1),
         "prior": tried(False),
@@ -45,7 +46,7 @@ ROWS = [
     row(0, True, error=1.0),
     row(0, True, error=9.0),
     row(0, False, kind="when"),
-    row(1, True, kind="none", absent=True, not_found=True, true_evidence=[]),
+    row(1, True, kind="none", absent=True, not_found=True, true_evidence=[], reached=None),
     row(1, False, not_found=True),
 ]
 
@@ -85,6 +86,7 @@ def test_citations_count_silence_as_a_miss() -> None:
 
 def test_not_found_latency_cost_and_films() -> None:
     found = summarise(FILMS, ROWS)
+    assert (found["reached"]["n"], found["reached"]["mean"]) == (4, 0.5)
     assert found["not_found"] == {"said": 2, "due": 1, "precision": 0.5, "recall": 1.0}
     assert found["latency"]["recall"]["p50"] == 0.001
     assert found["latency"]["total"]["p95"] == pytest.approx(0.021)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from watchonce.bench import Benchmark, Case
-from watchonce.types import Answer, Span
+from watchonce.types import Answer, Recall, Span
 
 CLOSE = 5.0  # seconds of error up to which evidence counts as a hit
 
@@ -40,6 +40,20 @@ def citation(cited: Sequence[Span], true: Sequence[Span]) -> dict[str, Any]:
         "close": error <= CLOSE,
         "touches": any(best.overlap(span) > 0 for span in true),
     }
+
+
+def reached(recall: Recall, true: Sequence[Span]) -> float | None:
+    """The share of the true spans that something recalled shares time with; None where nothing proves.
+
+    What is not reached cannot be cited: below this share lies the memory's or the search's fault.
+    """
+    if not true or recall.kv is not None or recall.weights is not None:
+        return None
+    held = [note.span for note in recall.notes]
+    if recall.tokens is not None:
+        moments = zip(recall.tokens.start.tolist(), recall.tokens.end.tolist(), strict=True)
+        held += [Span(start, end) for start, end in set(moments)]
+    return sum(any(span.overlap(other) > 0 for other in held) for span in true) / len(true)
 
 
 def distance(one: Span, other: Span) -> float:

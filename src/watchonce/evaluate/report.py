@@ -72,6 +72,7 @@ def _citations(found: Mapping[str, Any]) -> list[str]:
         cells += [_seconds(c[key]) for key in ("error_p50", "error_mean", "error_p95")]
         cells += [f"{c[key]:.3f}" for key in ("close", "touches", "iou", "right_and_close")]
         lines.append(f"{name:10}" + "".join(f"{cell:>11}" for cell in cells))
+    lines.append(f"of the true spans, what was recalled touches {_share(found['reached'])}")
     silence = found["not_found"]
     lines.append(
         f"not found: said {silence['said']}, due {silence['due']},"

@@ -20,7 +20,7 @@ import numpy as np
 
 from watchonce import discovery, library, machine, memory, pipeline, recipe
 from watchonce.bench import Benchmark, Case, Film
-from watchonce.evaluate.judging import judge
+from watchonce.evaluate.judging import judge, reached
 from watchonce.evaluate.rivals import rivals_for
 from watchonce.evaluate.summary import summarise
 from watchonce.recipe import Recipe
@@ -58,6 +58,8 @@ def evaluate(
         raise BadInput(f"seeds must be different whole numbers, at least one, got {list(seeds)}")
     if draws < 1:
         raise BadInput(f"draws must be 1 or more, got {draws}")
+    if split == "train":
+        raise BadInput("figures of the train split tell nothing: models and the prior saw it; use val or test")
     plan = recipe.load(recipe_name, overrides)
     benchmark = make_benchmark(benchmark_name, options or {})
     began = time.monotonic()
@@ -140,10 +142,11 @@ class _Work:
         recalls = [parts.memory.read(case.query) for case in cases]
         self.rivals = rivals_for(recalls, self.opened.notes, self.video, self.opened.bodies.vlm)
         rows = []
-        for number, case in enumerate(cases):
+        for number, (case, recall) in enumerate(zip(cases, recalls, strict=True)):
             progress(number, len(cases))
             rng = np.random.default_rng([self.number, number])
-            rows.append({**self._row(case), **self._beside(case, rng)})
+            found = {"reached": reached(recall, case.evidence)}
+            rows.append({**self._row(case), **found, **self._beside(case, rng)})
         progress(len(cases), len(cases))
         return rows
 

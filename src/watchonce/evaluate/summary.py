@@ -24,6 +24,7 @@ def summarise(films: Sequence[Row], rows: Sequence[Row]) -> dict[str, Any]:
             name: spread([_mean(part, name) for part in by_film if part]) for name in ("recipe", *present)
         },
         "citation": {name: _citation(rows, name) for name in ("recipe", *present) if name != "prior"},
+        "reached": interval(*_reached(rows)),
         "not_found": _silence(rows),
         "latency": {
             part: {
@@ -94,6 +95,11 @@ def _citation(rows: Sequence[Row], name: str) -> dict[str, Any]:
         "iou": sum(answer["iou"] or 0.0 for answer in due) / count,
         "right_and_close": sum(answer["right"] and bool(answer["close"]) for answer in due) / count,
     }
+
+
+def _reached(rows: Sequence[Row]) -> tuple[list[float], list[int]]:
+    due = [row for row in rows if row["reached"] is not None]
+    return [row["reached"] for row in due], [row["film"] for row in due]
 
 
 def _silence(rows: Sequence[Row]) -> dict[str, Any]:
