@@ -59,7 +59,7 @@ def evaluate(
     if draws < 1:
         raise BadInput(f"draws must be 1 or more, got {draws}")
     if split == "train":
-        raise BadInput("figures of the train split tell nothing: models and the prior saw it; use val or test")
+        raise BadInput("the train split tells nothing, as models and the prior saw it; use val or test")
     plan = recipe.load(recipe_name, overrides)
     benchmark = make_benchmark(benchmark_name, options or {})
     began = time.monotonic()
