@@ -28,6 +28,11 @@ def main(arguments: list[str] | None = None) -> None:
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 2) // 2)))
     from watchonce.cli.making import app
 
+    if arguments is None and given[:1] in (["ask"], ["watch"]):
+        # transformers imports torchvision wherever it finds it, which costs a question several seconds;
+        # our adapters prepare pictures themselves. None is the import system's own word for "not here".
+        sys.modules.setdefault("torchvision", None)  # type: ignore[arg-type]
+
     try:
         # standalone_mode off: typer would print its own several lines and exit with its own codes
         app(args=given, prog_name="watchonce", standalone_mode=False)

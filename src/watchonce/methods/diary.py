@@ -43,6 +43,7 @@ class Diary(Memory):
     prompt: str = "Describe what happens."
     limit: int = 48  # tokens of one description
     recall: int = 10  # notes handed to the answerer
+    margin: float = 0.7  # of the best note's fit a note must reach to be handed over
     nearby: int = 2  # notes on either side of the best hits, for questions about order
 
     _scenes: SceneStream = field(default_factory=SceneStream, init=False, repr=False)
@@ -129,6 +130,7 @@ class Diary(Memory):
         if self._vectors is not None and self.bodies.text is not None:
             vector = self.bodies.text.embed([text])[0]
         hits = index.search(text, self.recall, vector=vector, span=span, before=query.before)
+        hits = [h for h in hits if h.score >= self.margin * hits[0].score]
         chosen = {hit.row: hit for hit in hits}
         if span is None and ORDER & set(query.text.lower().split()):
             chosen = self._with_neighbours(index, hits, query.before)
