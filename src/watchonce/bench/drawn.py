@@ -127,16 +127,13 @@ def _parts(case: Case, text: str) -> list[str]:
 def true_notes(truth: Truth) -> list[Note]:
     """What a faultless diary would hold: a note an event, and one for every long stretch of nothing."""
     names = {instance.id: instance.name for instance in truth.instances}
-    notes = [
-        Note(sentence(e.activity, names[e.instance], e.room).rstrip("."), e.start, e.end)
-        for e in truth.events
-    ]
+    notes = [Note(sentence(e.activity, names[e.instance], e.room), e.start, e.end) for e in truth.events]
     for visit in truth.visits:
         now = visit.start
         inside = [e for e in truth.events if visit.start <= e.start < visit.end]
         for start, end in [*((e.start, e.end) for e in inside), (visit.end, visit.end)]:
             if start - now >= SHORTEST_IDLE:
-                notes.append(Note(idle(visit.room).rstrip("."), now, start))
+                notes.append(Note(idle(visit.room), now, start))
             now = max(now, end)
     return sorted(notes, key=lambda note: (note.start, note.end, note.text))
 
