@@ -23,6 +23,7 @@ from watchonce.types import Answer, Cost, Note, Query, Recall, Span
 
 CITATION = re.compile(r"\[(\d{1,3})\]")
 NOTHING = re.compile(r"\b(not found|no answer|cannot be answered|can't be answered)\b", re.IGNORECASE)
+YES_NO = re.compile(r"\s*(is|are|was|were|do|does|did|has|have|had|can|could|will)\b", re.IGNORECASE)
 SYSTEM = (
     "Answer the question from the numbered, dated notes alone. Begin with the numbers of the notes that prove"
     " the answer, like [2]. If the notes do not contain the answer, say: not found."
@@ -36,7 +37,7 @@ class Plain(Answerer):
 
     limit: int = 24  # tokens of an answer
     enough: float = 0.5  # share of the question's words a note must have to be an answer without a VLM
-    grasp: float = 0.7  # the same for a VLM of few words, when the question has a word it cannot read
+    grasp: float = 0.7  # the same for a VLM whose vocabulary is closed
     system: str = SYSTEM
 
     def answer(self, recalls: Sequence[Recall], queries: Sequence[Query]) -> list[Answer]:
@@ -54,8 +55,8 @@ class Plain(Answerer):
             return Answer("not found", not_found=True)
         if vlm is None:
             return self._search_only(recall, query)
-        if strange := self._strange_words(vlm, recall, query):
-            return Answer(f"not found (no word the model knows: {', '.join(strange)})", not_found=True)
+        if (beyond := self._out_of_words(vlm, recall, query)) is not None:
+            return beyond
         prompt = self._prompt(vlm, recall, query)
         reply = vlm.generate([prompt], self.limit)[0]
         used = len(prompt) + reply.tokens
@@ -73,11 +74,19 @@ class Plain(Answerer):
             said = _quote([recall.notes[n - 1] for n in dict.fromkeys(cited)])
         return Answer(said, choice, scores, evidence=evidence, cost=Cost(tokens=used))
 
-    def _strange_words(self, vlm: VLM, recall: Recall, query: Query) -> list[str]:
-        """Words a closed vocabulary lacks, unless some note covers the question well without them."""
-        if vlm.words is None or max((n.score or 0.0 for n in recall.notes), default=0.0) >= self.grasp:
-            return []
-        return [w for w in content_words(query.text) if w not in vlm.words]
+    def _out_of_words(self, vlm: VLM, recall: Recall, query: Query) -> Answer | None:
+        """A model of few words knows no paraphrase: what no note says in the question's words is not found.
+
+        A yes-or-no question is left to the model, which may say no, unless a word of it is unknown.
+        """
+        asked = content_words(query.text)
+        fit = max((n.score or 0.0 for n in recall.notes), default=0.0)
+        if vlm.words is None or not recall.notes or not asked or fit >= self.grasp:
+            return None
+        strange = [w for w in asked if w not in vlm.words]
+        if strange:
+            return Answer(f"not found (no word the model knows: {', '.join(strange)})", not_found=True)
+        return None if YES_NO.match(query.text) else Answer("not found", not_found=True)
 
     def _prompt(self, vlm: VLM, recall: Recall, query: Query) -> Prompt:
         tokens = None if recall.tokens is None else thin(recall.tokens, vlm.clip)
