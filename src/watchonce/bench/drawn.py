@@ -28,6 +28,7 @@ from watchonce.video.drawn.world import CATEGORIES, COLOURS, ROOMS, make_world
 MEETS = 0.3  # overlap over union at which a cited span answers "when"
 SHORTEST_IDLE = 4.0  # seconds of nothing that get a note of their own
 ORACLE = 10  # notes of an oracle
+ALIKE = 0.7  # of the best note's fit: from there on another note is a look-alike worth showing
 TRAIN_WORLDS = 24  # worlds the prior is counted on
 TRAIN_QUESTIONS = 300  # questions a world
 ORDER = re.compile(r"\b(before|after)\b", re.IGNORECASE)
@@ -139,21 +140,21 @@ def true_notes(truth: Truth) -> list[Note]:
 
 
 def oracle(query: Query, evidence: tuple[Span, ...], notes: list[Note]) -> tuple[Note, ...]:
-    """The notes that prove the answer and the closest look-alikes, by time.
+    """The notes that prove the answer, and those that fit the question nearly as well as the best, by time.
 
-    At most ten, or as many as there are proofs. A question about order gets the neighbours of the proofs
-    too, one that names a time nothing but the notes of that time.
+    At most ten, or as many as there are proofs. A question about order gets the two notes on either side of
+    the proofs and of the best fit too; one that names a time gets the notes of that time.
     """
     index = NoteIndex(notes)
     span, words = asked_span(query.text)
-    hits = {hit.row: hit.score for hit in index.search(words, len(notes), span=span)}
+    hits = {hit.row: hit.score for hit in index.search(words, ORACLE, span=span)}
+    best = max(hits.values(), default=0.0)
+    near = [row for row, score in hits.items() if score >= ALIKE * best]
     proofs = [row for row, note in enumerate(notes) if note.span in evidence]
     rows = dict.fromkeys(proofs)
     if span is None and ORDER.search(query.text):
-        events = [row for row, note in enumerate(notes) if not note.text.startswith("nothing")]
-        places = [events.index(row) for row in proofs]
-        rows |= dict.fromkeys(events[p + d] for p in places for d in (-1, 1) if 0 <= p + d < len(events))
-    rows |= dict.fromkeys(hits)
+        rows |= dict.fromkeys(other for row in [*proofs, *near[:1]] for other in index.around(row, 2))
+    rows |= dict.fromkeys(near)
     chosen = sorted(list(rows)[: max(ORACLE, len(proofs))])
     return tuple(
         Note(notes[row].text, notes[row].start, notes[row].end, "caption", round(hits.get(row, 0.0), 4))
