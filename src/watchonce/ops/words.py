@@ -26,7 +26,8 @@ STOP = frozenset(
     somebody someone something tell than that the their them then there these they thing things this
     those thing time times to too under until up use used very video was we were what when where which
     while who whom whose why will with within would you your yes happen happens happened happening go
-    going place took take taken""".split()
+    going place took take taken done made make often times right describe occur occurs occurred occurring
+    begin begins began start starts started end ends ended point kind video film clip""".split()
 )
 WORD = re.compile(r"[^\W_]+", re.UNICODE)
 CLOCK = re.compile(r"\b(?:(\d{1,2}):)?(\d{1,2}):(\d{2})(?:\.(\d+))?\b")
