@@ -82,6 +82,35 @@ def test_a_measurement_of_tokens_with_a_real_body(tmp_path: Path) -> None:
     assert "random and uniform were given" in evaluate.table(result)
 
 
+def test_an_interrupted_measurement_goes_on(tmp_path: Path) -> None:
+    run: dict[str, Any] = {"seeds": (2, 5, 9), "options": SMALL, "model": "none", "draws": 1}
+    whole = evaluate.evaluate("diary", **run)
+    parts = tmp_path / "parts"
+
+    def stop(stage: str, done: float, total: float) -> None:
+        if stage == "film 2/3 ask" and done == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        evaluate.evaluate("diary", **run, parts=parts, progress=stop)
+    assert [p.name for p in parts.iterdir()] == ["2.json"]
+    stages: list[str] = []
+    result = evaluate.evaluate("diary", **run, parts=parts, progress=lambda s, d, t: stages.append(s))
+    assert not [s for s in stages if s.startswith("film 1/3")]
+    assert [without_times(r) for r in result["rows"]] == [without_times(r) for r in whole["rows"]]
+    # what another job left is not taken for this one's, and other weights do not mix in
+    other = evaluate.evaluate("diary", **{**run, "draws": 2}, parts=parts)
+    assert len(other["rows"][0]["random"]) == 2
+    spoilt = json.loads((parts / "5.json").read_text(encoding="utf-8"))
+    spoilt["models"]["vlm"] = {"name": "else", "revision": "0"}
+    (parts / "5.json").write_text(json.dumps(spoilt), encoding="utf-8")
+    with pytest.raises(BadInput, match="other weights"):
+        evaluate.evaluate("diary", **{**run, "draws": 2}, parts=parts)
+    (parts / "5.json").write_text("{", encoding="utf-8")
+    with pytest.raises(BadInput, match=r"5\.json is not a measured film"):
+        evaluate.evaluate("diary", **{**run, "draws": 2}, parts=parts)
+
+
 def test_a_result_is_saved_whole(tmp_path: Path) -> None:
     path = tmp_path / "result.json"
     evaluate.save({"rows": [{"question": "où ?"}]}, path)

@@ -79,8 +79,12 @@ def eval_(
     as_json: Json = False,
 ) -> None:
     """Measure a recipe: accuracy and citation error, beside prior, random, uniform and ceiling."""
+    import shutil
+
     from watchonce import evaluate
 
+    # films already measured, kept until all are: the same command goes on after an interruption
+    parts = None if out is None else out.with_name(f".{out.name}.parts")
     with progress_bar(f"{recipe} on {benchmark}") as bar:
         result = evaluate.evaluate(
             recipe,
@@ -91,10 +95,12 @@ def eval_(
             draws=draws,
             model=model,
             overrides=overrides or (),
+            parts=parts,
             progress=lambda stage, done, total: bar(stage, done, total, 0.0),
         )
-    if out is not None:
+    if out is not None and parts is not None:
         evaluate.save(result, out)
+        shutil.rmtree(parts)
     if as_json:
         return show(result)
     write(evaluate.table(result))

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from watchonce import discovery, library, machine, memory, pipeline, recipe
+from watchonce import __version__, discovery, library, machine, memory, pipeline, recipe
 from watchonce.bench import Benchmark, Case, Film
 from watchonce.evaluate.judging import judge, reached
 from watchonce.evaluate.rivals import rivals_for
@@ -46,45 +46,48 @@ def evaluate(
     model: str | None = None,
     overrides: Sequence[str] = (),
     draws: int = DRAWS,
+    parts: Path | None = None,
     progress: Progress = _silent,
 ) -> dict[str, Any]:
     """Measures a recipe; returns plain values: what was run, every row, and the summary.
 
-    options: fields of the benchmark. model: as for `watch`. draws: random rivals a question. progress is
+    options: fields of the benchmark. model: as for `watch`. draws: random rivals a question. parts: a folder
+    that keeps every film's rows until all are done, so that an interrupted measurement goes on. progress is
     called with a stage, and how much of how much of it is done. Raises BadInput for an unknown recipe,
     benchmark, option or split.
     """
-    if not seeds or len(set(seeds)) != len(seeds):
-        raise BadInput(f"seeds must be different whole numbers, at least one, got {list(seeds)}")
-    if draws < 1:
-        raise BadInput(f"draws must be 1 or more, got {draws}")
-    if split == "train":
-        raise BadInput("the train split tells nothing, as models and the prior saw it; use val or test")
+    _check(split, seeds, draws)
     plan = recipe.load(recipe_name, overrides)
     benchmark = make_benchmark(benchmark_name, options or {})
+    job = {
+        "recipe": plan.as_dict(),
+        "benchmark": {"name": benchmark_name, "options": _options(benchmark), "split": split},
+        "model": model,
+        "draws": draws,
+        "version": __version__,
+    }
     began = time.monotonic()
-    films: list[dict[str, Any]] = []
-    rows: list[dict[str, Any]] = []
-    used: dict[str, Any] = {}
+    done = {} if parts is None else kept(parts, job, seeds)
+    left = tuple(seed for seed in seeds if seed not in done)
     with tempfile.TemporaryDirectory(prefix="watchonce-eval-") as name:
         folder = Path(name)
-        progress(f"film 1/{len(seeds)} draw", 0, 1)
-        for number, film in enumerate(benchmark.films(split, tuple(seeds), folder)):
-            title = f"film {number + 1}/{len(seeds)}"
-            work = _Work(benchmark, plan, model, film, number, folder, draws)
-            watched = work.watch(lambda stage, done, total, t=title: progress(f"{t} {stage}", done, total))
-            rows += work.ask(lambda done, total, t=title: progress(f"{t} ask", done, total))
-            used = dict(work.opened.manifest["models"])
-            films.append({**watched, "seed": seeds[number], "budget": work.budget})
+        titles = [f"film {seeds.index(seed) + 1}/{len(seeds)}" for seed in left]
+        progress(f"{titles[0]} draw" if left else "read", 0, 1)
+        for seed, title, film in zip(left, titles, benchmark.films(split, left, folder), strict=True):
+            work = _Work(benchmark, plan, model, film, seed, folder, draws)
+            done[seed] = {"job": job, **work.measure(title, progress)}
+            if parts is not None:
+                parts.mkdir(exist_ok=True)
+                save(done[seed], parts / f"{seed}.json")
             if folder in film.path.parents:
                 film.path.unlink()  # films of many hours must not pile up
+    films = [done[seed]["film"] for seed in seeds]
+    rows = [{"film": i, **row} for i, seed in enumerate(seeds) for row in done[seed]["rows"]]
     return {
         "schema": SCHEMA,
-        "recipe": plan.as_dict(),
-        "models": used,
-        "benchmark": {"name": benchmark_name, "options": _options(benchmark), "split": split},
+        **{key: job[key] for key in ("recipe", "benchmark", "draws")},
+        "models": _one_set([done[seed]["models"] for seed in seeds], parts),
         "seeds": list(seeds),
-        "draws": draws,
         "versions": machine.versions(),
         "machine": machine.hardware(),
         "seconds": time.monotonic() - began,
@@ -92,6 +95,39 @@ def evaluate(
         "summary": summarise(films, rows),
         "rows": rows,
     }
+
+
+def _check(split: str, seeds: Sequence[int], draws: int) -> None:
+    if not seeds or len(set(seeds)) != len(seeds):
+        raise BadInput(f"seeds must be different whole numbers, at least one, got {list(seeds)}")
+    if draws < 1:
+        raise BadInput(f"draws must be 1 or more, got {draws}")
+    if split == "train":
+        raise BadInput("the train split tells nothing, as models and the prior saw it; use val or test")
+
+
+def kept(parts: Path, job: Mapping[str, Any], seeds: Sequence[int]) -> dict[int, dict[str, Any]]:
+    """What an interrupted measurement of this very job has left in `parts`, by seed."""
+    found = {}
+    for seed in seeds:
+        file = parts / f"{seed}.json"
+        if file.is_file():
+            try:
+                part = json.loads(file.read_text(encoding="utf-8"))
+            except ValueError as error:
+                raise BadInput(f"{file} is not a measured film ({error}); remove it") from error
+            if part.get("job") == json.loads(json.dumps(job)):
+                found[seed] = part
+    return found
+
+
+def _one_set(models: Sequence[dict[str, Any]], parts: Path | None) -> dict[str, Any]:
+    """The models that every film was measured with."""
+    if any(other != models[0] for other in models):
+        raise BadInput(
+            f"{parts} holds films measured with other weights of the model; remove it and run again"
+        )
+    return models[0]
 
 
 @dataclass
@@ -102,11 +138,18 @@ class _Work:
     plan: Recipe
     model: str | None
     film: Film
-    number: int
+    seed: int
     folder: Path
     draws: int
 
-    def watch(self, progress: Callable[[str, float, float], None]) -> dict[str, Any]:
+    def measure(self, title: str, progress: Progress) -> dict[str, Any]:
+        """Watches and asks; returns the film's facts, its rows, and the models used."""
+        watched = self._watch(lambda stage, done, total: progress(f"{title} {stage}", done, total))
+        rows = self._ask(lambda done, total: progress(f"{title} ask", done, total))
+        film = {**watched, "seed": self.seed, "budget": self._budget()}
+        return {"film": film, "rows": rows, "models": dict(self.opened.manifest["models"])}
+
+    def _watch(self, progress: Callable[[str, float, float], None]) -> dict[str, Any]:
         """Watches the film once; returns what that cost."""
         self.video: Video = open_video(self.film.path)
         wanted = self.model or str(self.plan.tables["models"]["vlm"])
@@ -136,7 +179,7 @@ class _Work:
             "questions": len(self.film.cases),
         }
 
-    def ask(self, progress: Callable[[float, float], None]) -> list[dict[str, Any]]:
+    def _ask(self, progress: Callable[[float, float], None]) -> list[dict[str, Any]]:
         """Every question of the film, to the recipe and to its rivals: a row each."""
         parts, cases = self.opened.parts, self.film.cases
         recalls = [parts.memory.read(case.query) for case in cases]
@@ -144,21 +187,19 @@ class _Work:
         rows = []
         for number, (case, recall) in enumerate(zip(cases, recalls, strict=True)):
             progress(number, len(cases))
-            rng = np.random.default_rng([self.number, number])
+            rng = np.random.default_rng([self.seed, number])
             found = {"reached": reached(recall, case.evidence)}
             rows.append({**self._row(case), **found, **self._beside(case, rng)})
         progress(len(cases), len(cases))
         return rows
 
-    @property
-    def budget(self) -> dict[str, Any] | None:
+    def _budget(self) -> dict[str, Any] | None:
         """How much every rival's recall may hold; None where the memory has no rivals."""
         return None if self.rivals is None else {"count": self.rivals.budget, "unit": self.rivals.unit}
 
     def _row(self, case: Case) -> dict[str, Any]:
         answer = self.opened.ask(case.query)
         return {
-            "film": self.number,
             "kind": case.kind,
             "question": case.query.text,
             "choices": list(case.query.choices),
