@@ -147,8 +147,7 @@ class Decoder:
         missing = shown - came
         if not piece.final:
             # the decoder still holds the last pictures back; the next part brings them
-            newest = newest if came else min(shown, default=0)
-            self._owed = frozenset(s for s in missing if s > newest)
+            self._owed = frozenset(s for s in missing if not came or s > newest)
             self._owed_wanted = wanted & self._owed
         report.settled = sorted(shown if piece.final else shown - self._owed)
         report.lost = [s for s in report.settled if s not in came]

@@ -127,7 +127,6 @@ class _Stage:
         """Decodes an interval; yields its kept pictures in batches, then its settled table."""
         table = dict(zip(piece.stamps, piece.ends, strict=True))
         ends = table if piece.fresh else self._ends | table
-        self._ends = table
         report = Report()
         wanted = self._wanted(piece)
         stamps: list[int] = []
@@ -144,6 +143,8 @@ class _Stage:
         if pixels is not None:
             yield Kept(pixels[: len(stamps)], stamps, [ends[s] for s in stamps])
         yield self._settle(report, ends, notices, piece)
+        settled = frozenset(report.settled)
+        self._ends = {s: e for s, e in ends.items() if s not in settled}
 
     def _wanted(self, piece: Interval) -> frozenset[int]:
         wants = self._order.selection.wants
