@@ -176,6 +176,16 @@ def test_reply_carries_the_log_probability_told(endpoint: Endpoint) -> None:
     assert (reply.logprob, reply.tokens) == (-1.0, 2)
 
 
+def test_a_server_that_refuses_log_probabilities_is_asked_without(endpoint: Endpoint) -> None:
+    refusal = (400, {"error": {"message": "logprobs are not supported with this model"}})
+    endpoint.answer = lambda body, call: refusal if "logprobs" in body else said("B")
+    vlm = RemoteVLM(endpoint.url)
+    assert vlm.generate([vlm.prompt("x")])[0].text == "B"
+    [scores] = vlm.score([vlm.prompt("Which?")], [["red", "blue"]])
+    assert scores.tolist() == [-math.inf, 0.0]
+    assert ["logprobs" in body for _, _, body in endpoint.calls] == [True, False, False]
+
+
 def test_it_tries_again_later_and_later_while_the_server_is_busy(
     endpoint: Endpoint, no_waiting: list[float]
 ) -> None:

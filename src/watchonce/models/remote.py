@@ -76,6 +76,7 @@ class RemoteVLM:
         self.size = size
         self.tries = tries
         self.lines = lines
+        self.tells = True  # until the server refuses to tell log-probabilities
         self._client = client or httpx.Client(timeout=httpx.Timeout(patience, connect=10.0))
 
     def encode(self, frames: FrameBatch) -> Tokens:
@@ -125,7 +126,7 @@ class RemoteVLM:
         """One request a prompt, temperature 0. `logprob` is NaN where the server tells none."""
         turns = [self._turns(p) for p in prompts]
         with ThreadPoolExecutor(self.lines) as pool:
-            return list(pool.map(lambda t: self._reply(self._ask(t, max_tokens=limit)), turns))
+            return list(pool.map(lambda t: self._reply(self._ask(t, limit)), turns))
 
     def score(self, prompts: Sequence[Prompt], options: Sequence[Sequence[str]]) -> list[np.ndarray]:
         """Log-likelihood of the letter of each option, which is all a chat endpoint lets one weigh.
@@ -174,7 +175,7 @@ class RemoteVLM:
         listed = "\n".join(f"{letter}. {option}" for letter, option in zip(LETTERS, options, strict=False))
         asked = {"type": "text", "text": f"{listed}\nAnswer with the letter alone."}
         turns[-1] = {**turns[-1], "content": [*turns[-1]["content"], asked]}
-        choice = self._ask(turns, max_tokens=1, logprobs=True, top_logprobs=20)
+        choice = self._ask(turns, 1, top_logprobs=20)
         seen = _letters(choice, len(options))
         if seen:
             floor = min(seen.values()) - 1.0
@@ -184,9 +185,18 @@ class RemoteVLM:
             raise BadInput(f"{self.name} answered {said!r} where a letter was asked: use generate")
         return np.array([0.0 if letter == said else -math.inf for letter in LETTERS[: len(options)]])
 
-    def _ask(self, turns: list[dict[str, Any]], **more: Any) -> dict[str, Any]:
-        """The first choice of one completion; tries again, later and later, while that may help."""
-        body = {"model": self.model, "messages": turns, "temperature": 0, **more}
+    def _ask(self, turns: list[dict[str, Any]], limit: int, **detail: int) -> dict[str, Any]:
+        """The first choice of one completion; log-probabilities are asked for until they are refused."""
+        body: dict[str, Any] = {"model": self.model, "messages": turns, "temperature": 0, "max_tokens": limit}
+        if self.tells:
+            answer = self._post({**body, "logprobs": True, **detail})
+            if answer.status_code not in (400, 422) or "logprobs" not in answer.text:
+                return self._choice(answer)
+            self.tells = False
+        return self._choice(self._post(body))
+
+    def _post(self, body: dict[str, Any]) -> httpx.Response:
+        """The server's answer; tries again, later and later, while that may help."""
         key = next((os.environ[name] for name in KEYS if os.environ.get(name)), None)
         headers = {"Authorization": f"Bearer {key}"} if key else {}
         problem, asked = "", 0.0
@@ -199,7 +209,7 @@ class RemoteVLM:
                 problem = f"{type(error).__name__}: {error}"
                 continue
             if answer.status_code not in AGAIN:
-                return self._choice(answer)
+                return answer
             problem = f"HTTP {answer.status_code}"
             told = answer.headers.get("retry-after", "")
             asked = min(60.0, float(told)) if told.isdigit() else 0.0
