@@ -11,6 +11,8 @@ import hashlib
 import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import replace
 from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
@@ -19,10 +21,10 @@ import numpy as np
 
 from watchonce.types import BadInput, Coverage, FrameBatch, Gap, Note, Span, UnreadableVideo
 from watchonce.video.clock import Clock, exact, exact_rate
-from watchonce.video.intervals import Demuxer
+from watchonce.video.intervals import Demuxer, seek_before
 from watchonce.video.opening import Source, check_size_request, first_frame, open_source
 from watchonce.video.pixels import Size, read_turn, target_size
-from watchonce.video.reading import Kept, Order, read
+from watchonce.video.reading import Kept, Order, read, read_on
 from watchonce.video.receipt import ENDED, Ledger
 from watchonce.video.selection import Every, Moments, Selection, Ticks
 from watchonce.video.subtitles import read_subtitles
@@ -187,21 +189,32 @@ class FileVideo:
         ledger = self._ledger(None)
         batches: list[FrameBatch] = []
         newest: int | None = None
-        for group in _groups(wanted):
-            stamps = [self.clock.last_stamp(t) for t in group]
-            order = self._order(Moments(self.clock, stamps), group[0], group[-1], size, stamps[-1] + 1)
-            for item in read(self.path, order):
-                if not isinstance(item, Kept):
-                    continue
-                fresh = [i for i, s in enumerate(item.stamps) if newest is None or s > newest]
-                if fresh:
-                    newest = item.stamps[-1]
-                    batches.append(batch_of(self.clock, item, fresh))
-                    ledger.kept += len(fresh)
-                    ledger.decoded += len(fresh)
-                    ledger.micros += sum(self.clock.micros(item.stamps[i], item.ends[i]) for i in fresh)
+        for item in self._visit(wanted, size):
+            fresh = [i for i, s in enumerate(item.stamps) if newest is None or s > newest]
+            if fresh:
+                newest = item.stamps[-1]
+                batches.append(batch_of(self.clock, item, fresh))
+                ledger.kept += len(fresh)
+                ledger.decoded += len(fresh)
+                ledger.micros += sum(self.clock.micros(item.stamps[i], item.ends[i]) for i in fresh)
         self._coverage = ledger.receipt()
         return FrameBatch.cat(batches) if batches else FrameBatch.empty(*shape)
+
+    def _visit(self, times: list[float], size: Size) -> Iterator[Kept]:
+        """The pictures at ascending times, seeking on one open file where they lie far apart."""
+        source = open_source(self.path)
+        try:
+            for group in _groups(times):
+                stamps = [self.clock.last_stamp(t) for t in group]
+                order = self._order(Moments(self.clock, stamps), group[0], None, size, stamps[-1] + 1)
+                if order.seek is not None and seek_before(source, order.seek):
+                    items = read_on(source, order)
+                else:
+                    items = read(self.path, replace(order, seek=None))
+                with closing(items):  # threads must be gone before the file is
+                    yield from (item for item in items if isinstance(item, Kept))
+        finally:
+            source.close()
 
     def windows(
         self, seconds: float, fps: float | None = None, *, start: float = 0.0, size: Size = None

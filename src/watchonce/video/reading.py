@@ -6,8 +6,8 @@ This file knows stamps and selections; windows, seconds and receipts are made of
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -54,23 +54,26 @@ class Order:
 Result = Kept | Settled
 
 
-def read(path: Path, order: Order) -> Iterator[Result]:
+def read(path: Path, order: Order) -> Generator[Result]:
     """Kept pictures and settled intervals, in order; a picture comes before the interval that settles it."""
     source = open_source(path)
-    from_start = True
-    if order.seek is not None:
-        from_start = not seek_before(source, order.seek)
-        if from_start:
-            source.close()
-            source = open_source(path)
-    intervals = _until(Demuxer(source).onward(from_start), order.until)
     try:
-        if order.threads > 1 and portable(source):
-            yield from OrderedWorkers(_make(source, intervals, order), order.threads)
-        else:
-            yield from _serial(source, intervals, order)
+        if order.seek is None or seek_before(source, order.seek):
+            yield from read_on(source, order)
+            return
     finally:
         source.close()
+    # nothing to seek to: a fresh handle reads from the start, whatever the failed seek left behind
+    yield from read(path, replace(order, seek=None))
+
+
+def read_on(source: Source, order: Order) -> Generator[Result]:
+    """As `read`, from where the open source stands: its start, or a keyframe that was sought."""
+    intervals = _until(Demuxer(source).onward(order.seek is None), order.until)
+    if order.threads > 1 and portable(source):
+        yield from OrderedWorkers(_make(source, intervals, order), order.threads)
+    else:
+        yield from _serial(source, intervals, order)
 
 
 def _until(intervals: Iterator[Interval], stamp: int | None) -> Iterator[Interval]:
