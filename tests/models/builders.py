@@ -194,7 +194,13 @@ def save_qwen25(folder: Path) -> Path:
         "tokens_per_second": 2,
     }
     rope = {"rope_type": "default", "rope_theta": 10000.0, "mrope_section": [2, 1, 1]}
-    text = {"vocab_size": len(words), "rope_parameters": rope, **TEXT}
+    text = {
+        "vocab_size": len(words),
+        "rope_parameters": rope,
+        "bos_token_id": None,
+        "eos_token_id": None,
+        **TEXT,
+    }
     config = Qwen2_5_VLConfig(
         vision_config=vision, text_config=text, tie_word_embeddings=True, **_qwen_ids(words)
     )

@@ -117,8 +117,9 @@ class Qwen3VL(QwenVL):
         half = {"image_mean": (0.5, 0.5, 0.5), "image_std": (0.5, 0.5, 0.5)}
         super().__init__(parts, {**half, **parts.image, **parts.video})
         self._pad = parts.tokenizer.convert_ids_to_tokens(self.mark)
-        ids = (parts.config.get("vision_start_token_id"), parts.config.get("vision_end_token_id"))
-        self._around = tuple(parts.tokenizer.convert_ids_to_tokens(list(ids)))
+        config = parts.model.config
+        ids = [config.vision_start_token_id, config.vision_end_token_id]
+        self._around = tuple(parts.tokenizer.convert_ids_to_tokens(ids))
 
     @property
     def token_width(self) -> int:

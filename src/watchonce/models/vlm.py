@@ -12,7 +12,7 @@ from typing import Any, cast
 
 from watchonce.contracts import VLM
 from watchonce.models.source import Source, find, pick_device, pick_dtype, quiet
-from watchonce.types import BadInput
+from watchonce.types import BadInput, MissingPackage
 
 # model_type -> module and class in this room
 FAMILIES = {
@@ -60,27 +60,25 @@ def _parts(
 
     place, reason = pick_device(device)
     folder = str(source.folder)
+    kind = pick_dtype(dtype, place)
     with quiet():
-        tokenizer = transformers.AutoTokenizer.from_pretrained(
-            folder, local_files_only=True, trust_remote_code=False
-        )
         try:
+            tokenizer = transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True)
             model = getattr(transformers, stock).from_pretrained(
-                folder,
-                dtype=pick_dtype(dtype, place),
-                local_files_only=True,
-                use_safetensors=True,
-                attn_implementation="sdpa",
+                folder, dtype=kind, local_files_only=True, use_safetensors=True, attn_implementation="sdpa"
             )
+        except ImportError as error:
+            raise MissingPackage(f"{source.name} needs a package: {_line(error)}") from error
         except (OSError, RuntimeError, ValueError, SafetensorError) as error:
-            why = str(error).strip().split("\n")[0][:160]
-            raise BadInput(
-                f"the weights of {source.name} do not load ({why}): fetch the model again"
-            ) from error
+            raise BadInput(f"{source.name} does not load ({_line(error)}): fetch the model again") from error
     model.eval().requires_grad_(False).to(place)
     image, video = processor_tables(source)
     template = chat_template(source, tokenizer)
     return Parts(model, tokenizer, config, image, video, template, source.name, source.revision, reason, size)
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())[:160]
 
 
 def processor_tables(source: Source) -> tuple[dict[str, Any], dict[str, Any]]:
