@@ -97,6 +97,17 @@ def test_a_quantised_model_names_the_package_it_needs(tmp_path: Path, family_fol
     refused(folder, "quantised needs a package: .*hqq", MissingPackage, device="cpu")
 
 
+def test_a_tokenizer_file_that_cuts_texts_cuts_no_prompt(tmp_path: Path, family_folder: Any) -> None:
+    folder = tmp_path / "cutting"
+    shutil.copytree(family_folder("smolvlm"), folder)
+    words = json.loads((folder / "tokenizer.json").read_text())
+    words["truncation"] = {"direction": "Right", "max_length": 12, "strategy": "LongestFirst", "stride": 0}
+    words["padding"] = None
+    (folder / "tokenizer.json").write_text(json.dumps(words))
+    vlm = load_vlm(folder, device="cpu")
+    assert len(vlm.prompt("What happens in the kitchen?")) > 30
+
+
 def test_a_model_without_chat_template_is_refused(tmp_path: Path, family_folder: Any) -> None:
     folder = tmp_path / "mute"
     shutil.copytree(family_folder("smolvlm"), folder)

@@ -52,6 +52,11 @@ class Language:
         self.stops = stops
         self._stop = torch.tensor(sorted(stops))
 
+    def forget_stops(self) -> None:
+        """From here on every answer is as long as it may be: for measuring, not for answering."""
+        self.stops = set()
+        self._stop = torch.tensor([-1])
+
     def embed(self, ids: Tensor) -> Tensor:
         """Embeddings of token ids, one more axis."""
         return self.text.get_input_embeddings()(ids)  # type: ignore[operator]

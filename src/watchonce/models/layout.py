@@ -77,6 +77,9 @@ class Template:
         if not template:
             raise BadInput("the model has no chat template: add chat_template.jinja to its folder")
         self.tokenizer = tokenizer
+        self._encode = tokenizer.backend_tokenizer.encode  # many times quicker than the tokenizer's own call
+        tokenizer.backend_tokenizer.no_truncation()  # some tokenizer.json cut every text at a length
+        tokenizer.backend_tokenizer.no_padding()
         self.template = template
         self.lead = lead
         names = {token.content for token in tokenizer.added_tokens_decoder.values() if token.special}
@@ -102,13 +105,11 @@ class Template:
         """Token ids int64 `[L]`; a start token is added only where the template did not write it."""
         start = self.tokenizer.bos_token
         bare = start is not None and rendered.startswith(start)
-        return np.asarray(
-            self.tokenizer._tokenizer.encode(rendered, add_special_tokens=not bare).ids, np.int64
-        )
+        return np.asarray(self._encode(rendered, add_special_tokens=not bare).ids, np.int64)
 
     def continuation(self, text: str) -> list[int]:
         """Ids of an answer that follows an open turn."""
-        ids = self.tokenizer._tokenizer.encode(self.lead + text, add_special_tokens=False).ids
+        ids = self._encode(self.lead + text, add_special_tokens=False).ids
         if not ids:
             raise BadInput(f"the option {text!r} has no tokens: give an option with words")
         return list(ids)
