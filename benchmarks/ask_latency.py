@@ -23,8 +23,8 @@ import numpy as np
 from watchonce import library, machine, memory, pipeline, recipe
 from watchonce.types import Query
 from watchonce.video import open_video
+from watchonce.video.drawn.asked import Asked
 from watchonce.video.drawn.film import draw
-from watchonce.video.drawn.questions import Asked
 from watchonce.video.drawn.truth import load_truth
 
 SHORT = 60.0

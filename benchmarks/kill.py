@@ -34,7 +34,7 @@ def digest(folder: Path) -> str:
 
 def main() -> int:
     """Prints one JSON object; exit code 1 when a memory differs."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description="Kill a watch at random moments; compare the memory.")
     parser.add_argument("--minutes", type=float, default=10.0)
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--seed", type=int, default=0)

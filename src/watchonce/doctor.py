@@ -19,17 +19,6 @@ from watchonce.types import WatchonceError
 
 SAFE_WAL = (3, 51, 3)  # before it, resetting a write-ahead log could corrupt a database
 FULL = 2 * 10**9  # bytes; with less free a long film or a hub model may not fit
-NEEDED = (
-    "torch",
-    "torchvision",
-    "transformers",
-    "av",
-    "numpy",
-    "pillow",
-    "safetensors",
-    "tokenizers",
-    "peft",
-)
 # package -> what is worse without it, and the cure
 OPTIONAL = {
     "torchcodec": ("nothing but a comparison in the decode benchmark", 'pip install "watchonce[fast]"'),
@@ -45,13 +34,13 @@ def describe() -> dict[str, Any]:
     versions = machine.versions()
     problems += [
         f"{name} is not installed: pip install --force-reinstall watchonce"
-        for name in NEEDED
+        for name in machine.PACKAGES
         if versions[name] is None
     ]
     return {
         "watchonce": versions["watchonce"],
         "python": f"{versions['python']} at {sys.executable}",
-        "packages": {name: versions[name] for name in NEEDED},
+        "packages": {name: versions[name] for name in machine.PACKAGES},
         "machine": machine.hardware(),
         "device": _device(problems),
         "ffmpeg": _ffmpeg(problems),

@@ -19,9 +19,10 @@ import numpy as np
 from watchonce.bench import Benchmark, Case, Film
 from watchonce.ops.words import NoteIndex, asked_span
 from watchonce.types import Answer, BadInput, Note, Query, Span
+from watchonce.video.drawn.asked import Asked
 from watchonce.video.drawn.film import draw
 from watchonce.video.drawn.phrases import FORMS, NOT_FOUND, NUMBERS, idle, sentence
-from watchonce.video.drawn.questions import Asked, film_questions
+from watchonce.video.drawn.questions import film_questions
 from watchonce.video.drawn.truth import Truth, load_truth
 from watchonce.video.drawn.world import CATEGORIES, COLOURS, ROOMS, make_world
 

@@ -5,16 +5,11 @@ from collections import Counter
 import numpy as np
 import pytest
 
+from watchonce.clock import clock
 from watchonce.types import Span
+from watchonce.video.drawn.clips import CLIP_KINDS, caption, clip_questions
 from watchonce.video.drawn.phrases import FORMS, sentence
-from watchonce.video.drawn.questions import (
-    CLIP_KINDS,
-    FILM_KINDS,
-    caption,
-    clip_questions,
-    clock,
-    film_questions,
-)
+from watchonce.video.drawn.questions import FILM_KINDS, film_questions
 from watchonce.video.drawn.world import CATEGORIES, COLOURS, ROOMS, make_world
 
 BASE = {form: activity for activity, forms in FORMS.items() for form in (activity, *forms)}
@@ -71,7 +66,9 @@ def test_film_answers_follow_from_the_events(asked):
             values["object"] = {names[e.instance] for e in events}
             right = values[a.kind].pop()
             assert not values[a.kind]  # one answer only
-            assert a.answer == (["", "one", "two", "three", "four", "five"][right] if a.kind == "count" else right)
+            assert a.answer == (
+                ["", "one", "two", "three", "four", "five"][right] if a.kind == "count" else right
+            )
         elif a.kind == "what":
             assert a.evidence == spans
             assert a.answer.split(" and ") == [FORMS[x][1] for x in dict.fromkeys(e.activity for e in events)]

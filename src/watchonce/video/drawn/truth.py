@@ -18,9 +18,9 @@ from typing import Any
 import numpy as np
 
 from watchonce.types import BadInput, Span
+from watchonce.video.drawn.asked import Asked
 from watchonce.video.drawn.needles import needle_box
 from watchonce.video.drawn.phrases import sentence
-from watchonce.video.drawn.questions import Asked
 from watchonce.video.drawn.sprites import object_sprite
 from watchonce.video.drawn.world import (
     ACTIVITIES,
