@@ -10,7 +10,7 @@ from watchonce.types import Span
 from watchonce.video.drawn.clips import CLIP_KINDS, caption, clip_questions
 from watchonce.video.drawn.phrases import FORMS, sentence
 from watchonce.video.drawn.questions import FILM_KINDS, film_questions
-from watchonce.video.drawn.world import CATEGORIES, COLOURS, ROOMS, make_world
+from watchonce.video.drawn.world import ACTIVITIES, CATEGORIES, COLOURS, ROOMS, make_world
 
 BASE = {form: activity for activity, forms in FORMS.items() for form in (activity, *forms)}
 
@@ -193,3 +193,14 @@ def test_seeing_is_balanced_and_true():
                 listed = a.answer.split()
                 assert {f"{c} {k}" for c, k in zip(listed[::2], listed[1::2], strict=True)} == shown
     assert 0.35 < answers["yes"] / sum(answers.values()) < 0.65
+
+
+def test_a_day_in_which_everything_happens_still_has_questions_about_what_does_not() -> None:
+    world = make_world(11, 86400.0)
+    pairs = {(e.activity, e.instance) for e in world.events}
+    assert len(pairs) == len(world.instances) * len(ACTIVITIES)
+    asked = film_questions(world, np.random.default_rng(1), 60)
+    none = [a for a in asked if a.kind == "none"]
+    assert len(none) >= 4
+    names = {i.name for i in world.instances}
+    assert not any(name in a.question for a in none for name in names)

@@ -15,9 +15,10 @@ from watchonce.clock import clock
 from watchonce.types import Span
 from watchonce.video.drawn.asked import Asked, Cast, Script, choices_for, one
 from watchonce.video.drawn.phrases import FILM, FORMS, NOT_FOUND, NUMBERS, fill
-from watchonce.video.drawn.world import ACTIVITIES, ROOMS, Event
+from watchonce.video.drawn.world import ACTIVITIES, CATEGORIES, COLOURS, ROOMS, Event
 
 FILM_KINDS = ("when", "what", "where", "object", "at", "before", "after", "count", "ever", "none")
+TRIES = 500  # to find something that never happened, before an object from elsewhere is taken
 
 
 class _Film:
@@ -166,9 +167,12 @@ class _Film:
         return self.ask("ever", "ever", "no", [], ("yes", "no"), slots={"activity": activity, "name": name})
 
     def _never(self) -> tuple[str, str, str]:
-        """(activity, name, room) of something that never happens, though both parts mostly do."""
+        """(activity, name, room) of something that never happens, though both parts mostly do.
+
+        In a day everything happens to everything: then it is an object that is nowhere in the film.
+        """
         ids = {name: number for number, name in self.cast.name.items()}
-        while True:
+        for _ in range(TRIES):
             event = one(self.rng, self.events)
             name = self.cast.name[event.instance]
             if self.rng.random() < 0.5:
@@ -180,6 +184,8 @@ class _Film:
                 )
             if (activity, ids[name]) not in self.pairs:
                 return activity, name, event.room
+        nowhere = [f"{c} {k}" for c in COLOURS for k in CATEGORIES if f"{c} {k}" not in ids]
+        return one(self.rng, ACTIVITIES), one(self.rng, nowhere), one(self.rng, ROOMS)
 
     def none(self) -> Asked | None:
         activity, name, room = self._never()
