@@ -60,9 +60,11 @@ def progress_bar(title: str) -> Iterator[Report]:
         nonlocal last
         if time.monotonic() - last >= 10:
             last = time.monotonic()
-            left = (total - done) / speed if speed > 0 else 0.0
-            pace = f"{speed:.1f} x real time, {left:.0f} s left"
-            say(f"{title}: {stage} {clock(done)} of {clock(total)}, {pace}")
+            if speed > 0:
+                pace = f"{speed:.1f} x real time, {(total - done) / speed:.0f} s left"
+                say(f"{title}: {stage} {clock(done)} of {clock(total)}, {pace}")
+            else:  # no speed is known where what is counted is not video
+                say(f"{title}: {stage} {done / max(total, 1e-9):.0%}")
 
     yield line
 
