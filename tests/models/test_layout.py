@@ -1,4 +1,4 @@
-"""Laying out prompts: clocks, notes, slots and their positions, cutting and moving."""
+"""Laying out prompts: notes, slots and their positions, cutting and moving."""
 
 from __future__ import annotations
 
@@ -7,24 +7,9 @@ import pytest
 import torch
 
 from watchonce.contracts import Prompt
-from watchonce.models.layout import Shown, after, clock, cut, expand, lay, note_lines, straight
+from watchonce.models.layout import Shown, after, cut, expand, lay, note_lines, straight
 from watchonce.models.smolvlm import number_words
 from watchonce.types import BadInput, Note, Tokens
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [
-        (0.0, "00:00:00.000"),
-        (59.9996, "00:01:00.000"),
-        (3599.9994, "00:59:59.999"),
-        (90061.5, "25:01:01.500"),
-        (-1.25, "-00:00:01.250"),
-        (-0.0001, "00:00:00.000"),
-    ],
-)
-def test_clock(seconds: float, text: str) -> None:
-    assert clock(seconds) == text
 
 
 def test_notes_are_numbered_lines() -> None:

@@ -14,17 +14,9 @@ from typing import Any
 
 import numpy as np
 
+from watchonce.clock import span_text
 from watchonce.contracts import Prompt
 from watchonce.types import BadInput, Note, Tokens
-
-
-def clock(seconds: float) -> str:
-    """HH:MM:SS.mmm; a time before 0 keeps its sign."""
-    total = round(abs(seconds) * 1000)
-    sign = "-" if seconds < 0 and total else ""
-    hours, rest = divmod(total, 3_600_000)
-    minutes, rest = divmod(rest, 60_000)
-    return f"{sign}{hours:02d}:{minutes:02d}:{rest // 1000:02d}.{rest % 1000:03d}"
 
 
 def note_lines(notes: Sequence[Note]) -> list[str]:
@@ -32,7 +24,7 @@ def note_lines(notes: Sequence[Note]) -> list[str]:
     lines = []
     for number, note in enumerate(notes, 1):
         text = " ".join(note.text.split())
-        lines.append(f"[{number}] {clock(note.start)}-{clock(note.end)} {text}")
+        lines.append(f"[{number}] {span_text(note.start, note.end)} {text}")
     return lines
 
 

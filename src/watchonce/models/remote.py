@@ -26,8 +26,9 @@ import numpy as np
 import torch
 from PIL import Image
 
+from watchonce.clock import clock
 from watchonce.contracts import Prompt, Reply
-from watchonce.models.layout import clock, note_lines
+from watchonce.models.layout import note_lines
 from watchonce.types import BadInput, FrameBatch, MissingPackage, Note, Tokens
 
 KEYS = ("WATCHONCE_API_KEY", "OPENAI_API_KEY")
