@@ -10,11 +10,12 @@ from watchonce.models.tiny import TINY, TOKENS, build_tokenizer
 from watchonce.train.eye import eye_batch, wear
 from watchonce.train.facts import COUNT, SCALE, SIZES, STARTS, codes, weights_of_labels, weights_of_world
 from watchonce.train.lessons import clip_lesson, note_list, note_page, training_world
-from watchonce.train.pages import Page, Speller, logits_of, right_answers
+from watchonce.train.pages import Page, Speller, lines_of, logits_of, right_answers
+from watchonce.train.scaffold import Scaffold, going_on
 from watchonce.train.tiny import PLANS, Pupil, clips_of, paint, train_tiny
 from watchonce.types import BadInput
 from watchonce.video.drawn.phrases import words
-from watchonce.video.drawn.world import ROOMS, make_world
+from watchonce.video.drawn.world import ACTIVITIES, CATEGORIES, COLOURS, ROOMS, make_world
 
 SMOKE = {name: replace(plan, steps=20, warm_up=4, every=5) for name, plan in PLANS.items()}
 
@@ -28,6 +29,7 @@ def small(monkeypatch):
     monkeypatch.setattr("watchonce.train.tiny.SCENES", 8)
     monkeypatch.setattr("watchonce.train.tiny.CLIPS", 3)
     monkeypatch.setattr("watchonce.train.tiny.LISTS", 2)
+    monkeypatch.setattr("watchonce.train.tiny.RECALLED", 6)
 
 
 def test_twenty_steps_learn_and_resume_to_the_same_bits(tmp_path, monkeypatch):
@@ -36,10 +38,10 @@ def test_twenty_steps_learn_and_resume_to_the_same_bits(tmp_path, monkeypatch):
     small(monkeypatch)
     told = []
     facts = train_tiny(tmp_path / "whole", plans=SMOKE, exam_pages=12, progress=lambda *a: told.append(a))
-    assert [stage for stage, *_ in told] == ["eye"] * 20 + ["script"] * 20 + ["clips"] * 20
-    for stage, name in (("eye", "room"), ("script", "clips"), ("script", "notes")):
-        losses = [named[name] for s, _, _, named in told if s == stage]
-        assert np.mean(losses[-4:]) < 0.9 * np.mean(losses[:4]), (stage, name)
+    assert told == [(stage, n, 20) for stage in ("eye", "script", "clips") for n in range(1, 21)]
+    for stage in ("eye", "script"):
+        losses = facts["stages"][stage]
+        assert losses["last_loss"] < 0.9 * losses["first_loss"], (stage, losses)
     assert facts["clips"]["describe"]["count"] > 0
     card = (tmp_path / "whole" / "README.md").read_text()
     assert "majority" in card
@@ -48,7 +50,7 @@ def test_twenty_steps_learn_and_resume_to_the_same_bits(tmp_path, monkeypatch):
     class Pulled(Exception):
         pass
 
-    def pull(stage, step, steps, named):
+    def pull(stage, step, steps):
         if (stage, step) == ("script", 13):
             raise Pulled
 
@@ -110,8 +112,6 @@ def test_script_facts_agree_with_painted_facts():
         start = STARTS["pair_of_active"]
         found = weights[:, start : start + SIZES["pair_of_active"]].sum(0)
         held = {world.instances[e.instance].name for e in world.events_at(time)}
-        from watchonce.video.drawn.world import CATEGORIES, COLOURS
-
         best = int(found.argmax())
         agreed.append(f"{COLOURS[best % 6]} {CATEGORIES[best // 6]}" in held)
         room = weights[0, STARTS["room"] : STARTS["room"] + 5].argmax()
@@ -153,6 +153,23 @@ def test_note_lists_cite_what_proves_them():
             assert bool(cites) == (answer not in ("no", "not found")), (question, answer)
 
 
+def test_lines_and_activities_of_the_scaffold():
+    speller = Speller(build_tokenizer(words()))
+    page = note_page(np.random.default_rng(2))
+    sheet = speller.sheet([page])
+    lines = lines_of(sheet, speller.tokenizer)[0].tolist()
+    tokens = [speller.tokenizer.id_to_token(n) for n in sheet.ids[0].tolist()]
+    current, wanted = 0, []
+    for token, block in zip(tokens, sheet.block[0].tolist(), strict=True):
+        current = int(token[1:-1]) if token.startswith("[") and block == 0 else current
+        wanted.append(current if block == 0 else 0)
+    assert lines == wanted
+    clip = clip_lesson(np.random.default_rng(3), make_world(5, 300.0), plain=True)
+    for row, time in zip(going_on([clip]), clip.times, strict=True):
+        acts = {e.activity for e in clip.world.events if e.start <= time < e.end}
+        assert {a for a, on in zip(ACTIVITIES, row, strict=True) if on} == acts
+
+
 def test_lists_end_before_the_citations_do():
     rng = np.random.default_rng(6)
     assert max(len(note_list(rng).events) for _ in range(200)) == 10
@@ -171,13 +188,15 @@ def shipped():
     from transformers import AutoModelForImageTextToText
 
     model = AutoModelForImageTextToText.from_pretrained(TINY, dtype=torch.float32).eval()
-    return Pupil(model, Speller(build_tokenizer(words())), torch.from_numpy(codes()))
+    return Pupil(model, Speller(build_tokenizer(words())), torch.from_numpy(codes()), Scaffold())
 
 
 def test_shipped_tokenizer_is_the_present_language():
     from tokenizers import Tokenizer
 
-    assert Tokenizer.from_file(str(TINY / "tokenizer.json")).get_vocab() == build_tokenizer(words()).get_vocab()
+    assert (
+        Tokenizer.from_file(str(TINY / "tokenizer.json")).get_vocab() == build_tokenizer(words()).get_vocab()
+    )
 
 
 @torch.inference_mode()

@@ -15,21 +15,28 @@ import torch
 
 from watchonce.train.lessons import clip_lesson, note_page, training_world
 from watchonce.train.pages import right_answers
+from watchonce.train.recalled import recalled_pages
 from watchonce.video.drawn.paint import Painter
 
 if TYPE_CHECKING:
     from watchonce.train.tiny import Pupil
 
 PAGES = 12  # at once
+TITLES = {
+    "clips": "Clips of 8 frames",
+    "recalled": "Notes as the diary recalls them, from films of 5 to 30 minutes",
+    "lists": "Notes among look-alikes, 1 to 12 in a list",
+}
 IN_CLIP = ("describe", "act", "object", "where", "room", "colour", "before", "after", "count")
 
 
 @torch.inference_mode()
 def examine(pupil: Pupil, pages: int = 240, split: str = "test", seed: int = 1_000_003) -> dict[str, Any]:
     """Per kind: `right` and `majority` (shares), `count`. Clips are `pages` clips of 8 frames, 1 s apart,
-    half of them worn by a codec; notes are `pages / 2` made-up lists."""
+    half of them worn by a codec; notes as the diary recalls them and made-up lists."""
     clips: dict[str, list[tuple[str, bool]]] = defaultdict(list)
-    notes: dict[str, list[tuple[str, bool]]] = defaultdict(list)
+    recalled: dict[str, list[tuple[str, bool]]] = defaultdict(list)
+    lists: dict[str, list[tuple[str, bool]]] = defaultdict(list)
     for batch in range(max(1, pages // PAGES)):
         rng = np.random.default_rng([seed, batch])
         world = training_world(rng, split)
@@ -41,13 +48,14 @@ def examine(pupil: Pupil, pages: int = 240, split: str = "test", seed: int = 1_0
         for clip, right in zip(chosen, right_answers(pupil.model, sheet, visual), strict=True):
             for (kind, _, answer), fine in zip(clip.page.asked, right, strict=True):
                 clips[kind].append((answer, fine))
-        if batch % 2 == 0:
-            lists = [note_page(rng) for _ in range(PAGES)]
-            marks = right_answers(pupil.model, pupil.speller.sheet(lists), None)
-            for page, right in zip(lists, marks, strict=True):
+        films = list(recalled_pages(rng, 2 * PAGES, split))
+        for found, pages_of in ((recalled, films), (lists, [note_page(rng) for _ in range(PAGES // 2)])):
+            marks = right_answers(pupil.model, pupil.speller.sheet(pages_of), None)
+            for page, right in zip(pages_of, marks, strict=True):
                 for (kind, _, answer), fine in zip(page.asked, right, strict=True):
-                    notes[kind].append((answer, fine))
-    return {"split": split, "exam_seed": seed, "clips": _table(clips), "notes": _table(notes)}
+                    found[kind].append((answer, fine))
+    tables = {"clips": _table(clips), "recalled": _table(recalled), "lists": _table(lists)}
+    return {"split": split, "exam_seed": seed, **tables}
 
 
 def _worn(frames: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -89,7 +97,8 @@ def write_card(folder: Path, facts: dict[str, Any]) -> None:
         "answer is right only when every word, and for notes every citation, is right. Half the clips carry",
         "codec wear. *majority* is what always giving the commonest answer would score.",
     ]
-    for title, table in (("Clips of 8 frames", facts["clips"]), ("Notes, 1 to 12 in a list", facts["notes"])):
+    for key, title in TITLES.items():
+        table = facts[key]
         mean = np.mean([row["right"] for row in table.values()])
         lines += ["", f"## {title}", "", "| kind | right | majority | n |", "|---|---|---|---|"]
         lines += [

@@ -12,15 +12,19 @@ from typing import Any
 
 import numpy as np
 
+from watchonce.clock import clock
 from watchonce.train.pages import Page
 from watchonce.types import Span
+from watchonce.video.drawn.asked import Asked
+from watchonce.video.drawn.clips import clip_questions
 from watchonce.video.drawn.phrases import FILM as FILM_PHRASES
 from watchonce.video.drawn.phrases import fill, idle, sentence
-from watchonce.video.drawn.questions import Asked, clip_questions, clock, film_questions
+from watchonce.video.drawn.questions import film_questions
 from watchonce.video.drawn.world import (
     ACTIVITIES,
     CATEGORIES,
     COLOURS,
+    ORDERED,
     ROOMS,
     Event,
     Instance,
@@ -88,6 +92,9 @@ def _moment(rng: np.random.Generator, world: World, length: float) -> float:
     if draw < 0.1 or not world.events:
         return float(rng.uniform(0.0, latest))
     number = int(rng.integers(len(world.events)))
+    ordered = [n for n, e in enumerate(world.events) if e.activity in ORDERED]
+    if ordered and rng.random() < 0.3:  # harder than the rest: what one frame shows is not enough
+        number = _one(rng, ordered)
     event = world.events[number]
     if draw < 0.5:
         low, high = event.start - length * 0.2, max(event.end - length * 0.8, event.start)
@@ -122,14 +129,14 @@ class NoteList:
     events: tuple[Event, ...]
 
 
-def note_list(rng: np.random.Generator) -> NoteList:
-    """1 to 10 events drawn from few objects, few activities and few rooms: all look-alikes of each other.
+def note_list(rng: np.random.Generator, longest: int = 10, easy: float = 0.35) -> NoteList:
+    """1 to `longest` events drawn from few objects, activities and rooms: all look-alikes of each other.
 
-    A third of the lists are short and of things that have little in common: the first to be learned.
+    A share `easy` of the lists is short and of things that have little in common: the first to be learned.
     """
     every = [(k, c) for k in range(len(CATEGORIES)) for c in range(len(COLOURS))]
-    if rng.random() < 0.35:
-        return _easy_list(rng, every)
+    if rng.random() < easy:
+        return _easy_list(rng, every, min(longest, 5))
     first = every[int(rng.integers(len(every)))]
     close = [p for p in every if (p[0] == first[0]) != (p[1] == first[1])]
     pool = [first, *(close[int(i)] for i in rng.permutation(len(close))[: int(rng.integers(1, 4))])]
@@ -145,7 +152,7 @@ def note_list(rng: np.random.Generator) -> NoteList:
     favourite = rng.random() < 0.4  # one pair comes back again and again
     events: list[Event] = []
     now = float(rng.uniform(0, 3000))
-    for number in range(int(rng.integers(1, 11))):
+    for number in range(int(rng.integers(1, longest + 1))):
         again = favourite and rng.random() < 0.4
         activity = acts[0] if again else acts[int(rng.integers(len(acts)))]
         instance = 0 if again else int(rng.integers(len(instances)))
@@ -156,8 +163,8 @@ def note_list(rng: np.random.Generator) -> NoteList:
     return NoteList(instances, (), tuple(events))
 
 
-def _easy_list(rng: np.random.Generator, every: list[tuple[int, int]]) -> NoteList:
-    count = int(rng.integers(1, 6))
+def _easy_list(rng: np.random.Generator, every: list[tuple[int, int]], longest: int) -> NoteList:
+    count = int(rng.integers(1, longest + 1))
     pool = [every[int(i)] for i in rng.permutation(len(every))[:count]]
     instances = tuple(Instance(n, CATEGORIES[k], COLOURS[c]) for n, (k, c) in enumerate(pool))
     acts = [ACTIVITIES[int(i)] for i in rng.permutation(len(ACTIVITIES))[:count]]
@@ -168,15 +175,22 @@ def _easy_list(rng: np.random.Generator, every: list[tuple[int, int]]) -> NoteLi
     return NoteList(instances, (), events)
 
 
-def note_page(rng: np.random.Generator, *, count: int = ASKED) -> Page:
+def note_page(rng: np.random.Generator, *, longest: int = 10, easy: float = 0.35, count: int = ASKED) -> Page:
     """A list of notes and questions on it; answers begin with the numbers of the notes that prove them."""
     if rng.random() < 0.12:
         return _moment_page(rng)
-    notes = note_list(rng)
+    kinds = [LIST_KINDS[int(i)] for i in rng.permutation(len(LIST_KINDS))]
+    return _page(rng, note_list(rng, longest, easy), kinds, count, idles=0.08, read=1.0)
+
+
+def _page(
+    rng: np.random.Generator, notes: NoteList, kinds: Sequence[str], count: int, idles: float, read: float
+) -> Page:
+    """The list written out, with idle notes thrown in between, `count` film questions and some readings."""
     name = {i.id: i.name for i in notes.instances}
     said: list[tuple[Event | None, str]] = []
     for event in notes.events:
-        if rng.random() < 0.08:
+        if rng.random() < idles:
             said.append((None, idle(ROOMS[int(rng.integers(len(ROOMS)))])))
         said.append((event, sentence(event.activity, name[event.instance], event.room)))
     said = said[:12]
@@ -185,11 +199,41 @@ def note_page(rng: np.random.Generator, *, count: int = ASKED) -> Page:
     dot = rng.random() < 0.7
     lines = [f"[{n}] {text if dot else text.rstrip('.')}" for n, (_, text) in enumerate(said, start=1)]
     number = {(e.start, e.end): n for n, (e, _) in enumerate(said, start=1) if e is not None}
-    kinds = [LIST_KINDS[int(i)] for i in rng.permutation(len(LIST_KINDS))]
-    questions = film_questions(script, rng, count, kinds)
-    asked = [(a.kind, a.question, cited(a, number)) for a in questions]
-    asked += _readings(rng, said, name)
-    return Page(0, "\n".join(lines), tuple(asked))
+    asked = [(a.kind, a.question, cited(a, number)) for a in film_questions(script, rng, count, kinds)]
+    if rng.random() < read or not asked:
+        asked += _readings(rng, said, name)
+    return Page(0, "\n".join(lines), tuple(asked) or (("copy", COPY[0], f"[1] {said[0][1]}"),))
+
+
+def recalled_page(rng: np.random.Generator, *, count: int = 5) -> Page:
+    """Notes as retrieval hands them over: the full matches of a question, or only partial ones, or a window.
+
+    A third of the pages is `note_page`, lists in which the right note must be told from look-alikes.
+    """
+    if rng.random() < 0.3:
+        return note_page(rng, longest=6, count=count)
+    every = [(k, c) for k in range(len(CATEGORIES)) for c in range(len(COLOURS))]
+    pool = [every[int(i)] for i in rng.permutation(len(every))[:6]]
+    instances = tuple(Instance(n, CATEGORIES[k], COLOURS[c]) for n, (k, c) in enumerate(pool))
+    acts = [ACTIVITIES[int(i)] for i in rng.permutation(len(ACTIVITIES))[:6]]
+    draw, kinds, idles = rng.random(), LIST_KINDS, 0.0
+    if draw < 0.5:  # one pair, once or again and again
+        pairs = [(acts[0], 0)] * int(rng.choice([1, 1, 1, 2, 2, 3, 4, 5]))
+    elif draw < 0.65:  # one object
+        pairs = [(acts[int(rng.integers(3))], 0) for _ in range(int(rng.integers(1, 5)))]
+    elif draw < 0.75:  # one activity
+        pairs = [(acts[0], int(rng.integers(3))) for _ in range(int(rng.integers(1, 5)))]
+    else:  # a window of neighbours
+        kinds, idles = ("before", "after"), 0.25
+        pairs = [(acts[n], int(i)) for n, i in enumerate(rng.permutation(6)[: int(rng.integers(2, 6))])]
+    rooms = [ROOMS[int(i)] for i in rng.integers(len(ROOMS), size=2)]
+    starts = np.cumsum(rng.uniform(30, 200, len(pairs))).round(3).tolist()
+    events = tuple(
+        Event(n, start, start + 20.0, act, i, _one(rng, rooms))
+        for n, (start, (act, i)) in enumerate(zip(starts, pairs, strict=True))
+    )
+    order = [kinds[int(i)] for i in rng.permutation(len(kinds))]
+    return _page(rng, NoteList(instances, (), events), order, count, idles, read=0.2)
 
 
 def _readings(

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from transformers import SmolVLMForConditionalGeneration
 
 
+LINES = 16  # notes a list may have
+
+
 @dataclass(frozen=True)
 class Page:
     """`frames` frames, then `notes`, then each question by itself: (kind, question, answer) triples."""
@@ -48,6 +51,9 @@ class Sheet:
     block: Tensor
 
 
+Row = tuple[list[int], list[int], list[int], list[int]]  # ids, positions, targets, block
+
+
 class Speller:
     """Text to the tokens of a page, with now and then an unknown word thrown in between."""
 
@@ -69,9 +75,17 @@ class Speller:
                 ids.insert(int(rng.integers(len(ids) + 1)), self.unknown)
         return ids
 
+    def sheets(self, pages: Sequence[Page], rng: np.random.Generator | None, groups: int) -> list[Sheet]:
+        """Pages of like length together, in `groups` sheets, so that little is padding."""
+        rows = sorted((self._row(page, rng) for page in pages), key=lambda row: len(row[0]))
+        size = -(-len(rows) // groups)
+        return [self._lay(rows[n : n + size]) for n in range(0, len(rows), size)]
+
     def sheet(self, pages: Sequence[Page], rng: np.random.Generator | None = None) -> Sheet:
         """Lays pages out side by side, padded to the longest."""
-        rows = [self._row(page, rng) for page in pages]
+        return self._lay([self._row(page, rng) for page in pages])
+
+    def _lay(self, rows: list[Row]) -> Sheet:
         length = max(len(row[0]) for row in rows)
         shape = (len(rows), length)
         ids, targets = np.full(shape, self.pad), np.full(shape, -100)
@@ -85,9 +99,7 @@ class Speller:
         tensors = (torch.from_numpy(value) for value in (ids, positions, mask[:, None], targets, block))
         return Sheet(*tensors)
 
-    def _row(
-        self, page: Page, rng: np.random.Generator | None
-    ) -> tuple[list[int], list[int], list[int], list[int]]:
+    def _row(self, page: Page, rng: np.random.Generator | None) -> Row:
         ids = [self.start, *[self.image] * (TOKENS * page.frames), *self.spell(page.notes)]
         positions, targets, block = list(range(len(ids))), [-100] * len(ids), [0] * len(ids)
         begin = len(ids)
@@ -101,10 +113,10 @@ class Speller:
         return ids, positions, targets, block
 
 
-def logits_of(
+def states_of(
     model: SmolVLMForConditionalGeneration, sheet: Sheet, visual: Tensor | None
-) -> tuple[Tensor, Tensor]:
-    """Logits `[A, V]` and targets `[A]` at every place where an answer's token is due.
+) -> tuple[Tensor, ...]:
+    """The language model's states `[B, L, W]`: as words and frames enter, after each layer, the last normed.
 
     visual: `[F, D]`, the vectors of all image tokens in page order, or None where no page has frames.
     """
@@ -112,17 +124,36 @@ def logits_of(
     if visual is not None:
         image = (sheet.ids == model.config.image_token_id).unsqueeze(-1)
         embedded = embedded.masked_scatter(image, visual.to(embedded.dtype))
-    hidden = model.model.text_model(
-        inputs_embeds=embedded, attention_mask=sheet.mask, position_ids=sheet.positions, use_cache=False
-    ).last_hidden_state
+    return model.model.text_model(
+        inputs_embeds=embedded,
+        attention_mask=sheet.mask,
+        position_ids=sheet.positions,
+        use_cache=False,
+        output_hidden_states=True,
+    ).hidden_states
+
+
+def logits_of(
+    model: SmolVLMForConditionalGeneration, sheet: Sheet, visual: Tensor | None
+) -> tuple[Tensor, Tensor]:
+    """Logits `[A, V]` and targets `[A]` at every place where an answer's token is due."""
     due = sheet.targets >= 0
-    return model.lm_head(hidden[due]), sheet.targets[due]
+    return model.lm_head(states_of(model, sheet, visual)[-1][due]), sheet.targets[due]
 
 
-def page_loss(model: SmolVLMForConditionalGeneration, sheet: Sheet, visual: Tensor | None) -> Tensor:
-    """Cross-entropy of the answers, every answer's token alike."""
-    logits, targets = logits_of(model, sheet, visual)
-    return cross_entropy(logits.float(), targets)
+def lines_of(sheet: Sheet, tokenizer: Tokenizer) -> Tensor:
+    """Which line of the notes every token belongs to: `[B, L]`, 1 for "[1]" and what follows, 0 elsewhere."""
+    marks = torch.zeros(tokenizer.get_vocab_size(), dtype=torch.int64)
+    for n in range(1, LINES + 1):
+        marks[tokenizer.token_to_id(f"[{n}]")] = n
+    shared = sheet.block == 0
+    return (marks[sheet.ids] * shared).cummax(1).values * shared
+
+
+def answer_loss(model: SmolVLMForConditionalGeneration, sheet: Sheet, last: Tensor) -> Tensor:
+    """Cross-entropy of the answers from the last states `[B, L, W]`, every answer's token alike."""
+    due = sheet.targets >= 0
+    return cross_entropy(model.lm_head(last[due]).float(), sheet.targets[due])
 
 
 @torch.inference_mode()

@@ -9,7 +9,6 @@ questions there are, nor how the saved model is asked.
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,8 +23,10 @@ from watchonce.models.tiny import build_model, build_tokenizer, save_tiny
 from watchonce.train.exam import examine, write_card
 from watchonce.train.eye import Eye, eye_batch, pixels, wear
 from watchonce.train.facts import COUNT, codes, weights_of_world
-from watchonce.train.lessons import Clip, clip_lesson, note_page, training_world
-from watchonce.train.pages import Speller, page_loss
+from watchonce.train.lessons import Clip, clip_lesson, recalled_page, training_world
+from watchonce.train.pages import Speller, answer_loss, states_of
+from watchonce.train.recalled import recalled_pages
+from watchonce.train.scaffold import Scaffold
 from watchonce.types import BadInput
 from watchonce.video.drawn.paint import Painter
 from watchonce.video.drawn.phrases import words
@@ -33,15 +34,23 @@ from watchonce.video.drawn.phrases import words
 if TYPE_CHECKING:
     from transformers import SmolVLMForConditionalGeneration
 
-StageProgress = Callable[[str, int, int, Mapping[str, float]], None]
+StageProgress = Callable[[str, int, int], None]  # stage, steps done, steps in all
 
 PLANS = {
     "eye": Plan(steps=3600, rate=1.5e-3, warm_up=80, weights={"code": 8.0}),
-    "script": Plan(steps=3000, rate=1.5e-3, warm_up=100, floor=0.2),
-    "clips": Plan(steps=2400, rate=1.0e-3, warm_up=100, every=100, slower={"model.vision_model.": 0.3}),
+    "script": Plan(steps=2200, rate=1.5e-3, warm_up=100, floor=0.3, weights={"acts": 0.5, "lines": 0.3}),
+    "clips": Plan(
+        steps=2400,
+        rate=1.0e-3,
+        warm_up=100,
+        every=100,
+        weights={"acts": 0.3, "lines": 0.1},
+    ),
 }
 SCENES = 64  # of an eye step
-CLIPS, WORLDS, LISTS = 12, 3, 8  # pages with frames, worlds they come from, and pages of notes, per step
+CLIPS, WORLDS = 12, 3  # pages with frames a step, and the worlds they come from
+RECALLED, LISTS = 20, 5  # pages of notes a step: as the diary recalls them, and made up
+GROUPS = 4  # of note pages of like length
 
 
 @dataclass(eq=False)
@@ -51,6 +60,7 @@ class Pupil:
     model: SmolVLMForConditionalGeneration
     speller: Speller
     codes: Tensor
+    scaffold: Scaffold
 
     @staticmethod
     def new(seed: int) -> Pupil:
@@ -59,7 +69,7 @@ class Pupil:
         torch.manual_seed(seed)
         model = build_model(tokenizer.get_vocab_size())
         nn.init.normal_(model.model.connector.modality_projection.proj.weight, std=0.002)
-        return Pupil(model, Speller(tokenizer), torch.from_numpy(codes()))
+        return Pupil(model, Speller(tokenizer), torch.from_numpy(codes()), Scaffold())
 
     def eye_losses(self, eye: Eye, rng: np.random.Generator) -> Losses:
         return eye.losses(*eye_batch(rng, SCENES))
@@ -74,12 +84,17 @@ class Pupil:
         return self._page_losses(clips, visual, rng)
 
     def clip_losses(self, rng: np.random.Generator) -> Losses:
-        """Clips as frames, half of them worn by a codec, and notes."""
+        """Clips as frames, half of them worn by a codec, every other step as scripts; and notes.
+
+        The eye stays as it is: trained along at once, it lost its code faster than the language followed.
+        """
+        if rng.random() < 0.5:
+            return self.script_losses(rng)
         clips = clips_of(rng)
         frames = wear(np.concatenate(paint(clips)), rng)
-        with torch.autocast("cpu", torch.bfloat16):
+        with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
             visual = self.see(frames)
-        return self._page_losses(clips, visual, rng)
+        return self._page_losses(clips, visual.float(), rng)
 
     def see(self, frames: np.ndarray) -> Tensor:
         """Frames uint8 `[F, S, S, 3]` to the tokens of the language model, `[4 F, W]`."""
@@ -87,19 +102,30 @@ class Pupil:
         return self.model.model.connector(features).flatten(0, 1)
 
     def _page_losses(self, clips: list[Clip], visual: Tensor, rng: np.random.Generator) -> Losses:
+        model, words, told = self.model, self.speller.tokenizer, {}
         with torch.autocast("cpu", torch.bfloat16):
-            watched = page_loss(self.model, self.speller.sheet([c.page for c in clips], rng), visual)
-            lists = [note_page(rng) for _ in range(LISTS)]
-            noted = page_loss(self.model, self.speller.sheet(lists, rng), None)
-        return {"clips": watched, "notes": noted}
+            sheet = self.speller.sheet([c.page for c in clips], rng)
+            states = states_of(model, sheet, visual)
+            told["clips"] = answer_loss(model, sheet, states[-1])
+            told["acts"] = self.scaffold.act_loss(states, sheet, clips, self.speller.image)
+            pages = [*recalled_pages(rng, RECALLED), *(recalled_page(rng, count=3) for _ in range(LISTS))]
+            sheets = self.speller.sheets(pages, rng, GROUPS)
+            shares = [int((sheet.targets >= 0).sum()) for sheet in sheets]
+            for sheet, share in zip(sheets, shares, strict=True):
+                states, part = states_of(model, sheet, None), share / sum(shares)
+                noted = part * answer_loss(model, sheet, states[-1])
+                lined = part * self.scaffold.line_loss(states, sheet, words)
+                told["notes"] = told.get("notes", 0.0) + noted
+                told["lines"] = told.get("lines", 0.0) + lined
+        return told
 
 
-class _Language(nn.Module):
-    """The language half alone, so that a stage trains and keeps nothing else."""
+class Language(nn.Module):
+    """The language half alone, with its scaffold, so that a stage trains and keeps nothing else."""
 
-    def __init__(self, model: SmolVLMForConditionalGeneration) -> None:
+    def __init__(self, pupil: Pupil) -> None:
         super().__init__()
-        self.text = model.model.text_model
+        self.text, self.scaffold = pupil.model.model.text_model, pupil.scaffold
 
 
 def clips_of(rng: np.random.Generator, split: str = "train", count: int = CLIPS, **how: Any) -> list[Clip]:
@@ -143,13 +169,12 @@ def train_tiny(
     eye = Eye(model)
     parts: dict[str, tuple[nn.Module, Callable[[np.random.Generator], Losses]]] = {
         "eye": (eye, lambda rng: pupil.eye_losses(eye, rng)),
-        "script": (_Language(model), pupil.script_losses),
-        "clips": (model, pupil.clip_losses),
+        "script": (Language(pupil), pupil.script_losses),
+        "clips": (Language(pupil), pupil.clip_losses),
     }
     done: dict[str, Any] = {}
     for name, plan in chosen.items():
         part, losses = parts[name]
-        began = time.process_time()
         history = fit(
             part,
             lambda step, rng, losses=losses: losses(rng),
@@ -158,7 +183,9 @@ def train_tiny(
             resume=resume,
             progress=_named(name, progress),
         )
-        done[name] = {"steps": plan.steps, "loss": history[-1], "seconds": time.process_time() - began}
+        tenth = max(1, len(history) // 10)
+        first, last = float(np.mean(history[:tenth])), float(np.mean(history[-tenth:]))
+        done[name] = {"steps": plan.steps, "first_loss": first, "last_loss": last}
     save_tiny(out, model, pupil.speller.tokenizer)
     facts = {"seed": seed, "scale": scale, "stages": _cost(out, done), **examine(pupil, pages=exam_pages)}
     write_card(out, facts)
@@ -168,7 +195,7 @@ def train_tiny(
 def _named(
     name: str, progress: StageProgress | None
 ) -> Callable[[int, int, Mapping[str, float]], None] | None:
-    return None if progress is None else lambda step, steps, named: progress(name, step, steps, named)
+    return None if progress is None else lambda step, steps, named: progress(name, step, steps)
 
 
 def _cost(out: Path, done: dict[str, Any]) -> dict[str, Any]:
