@@ -17,6 +17,7 @@ from .films import X264, Film, decode, has_encoder, write
 VFR = [0, 1, 2, 3, 10, 11, 30, 31, 32, 60, 61, 90, 91, 92, 93, 94, 95, 96, 97, 98, 120, 121]
 SVT = {"g": "12", "preset": "12", "svtav1-params": "pred-struct=2:lp=1"}
 X265 = {"g": "12", "keyint_min": "12", "preset": "ultrafast", "x265-params": "log-level=none:bframes=3"}
+DNX = {"profile": "dnxhr_lb"}
 HIDDEN = {"g": "30", "auto-alt-ref": "1", "lag-in-frames": "16"}
 KINDS = [
     Film("closed.mp4", options=X264),
@@ -57,12 +58,22 @@ KINDS = [
     Film("mjpeg.mov", codec="mjpeg", pixels="yuvj420p"),
     Film("ffv1.mkv", codec="ffv1"),
     Film("prores.mov", codec="prores_ks", pixels="yuv422p10le"),
+    Film("mpeg1.mpg", codec="mpeg1video", options={"g": "12", "bf": "2"}),
+    Film("flv1.flv", codec="flv", options={"g": "12"}),
+    Film("wmv2.asf", codec="wmv2", options={"g": "12"}),
+    Film("png.mov", codec="png", pixels="rgb24"),
+    Film("lossless.mkv", codec="libx264rgb", pixels="rgb24", options={**X264, "qp": "0"}),
+    Film("dnxhd.mov", codec="dnxhd", width=256, height=128, frames=9, pixels="yuv422p", options=DNX),
     Film("theora.ogv", codec="libtheora", options={"g": "12"}),
 ]  # fmt: skip
 LOOSE = [  # formats without presentation times: order from the decoder, times from the container
     Film("simple.avi", codec="mpeg4", options={"g": "12"}),
     Film("b_frames.avi", codec="mpeg4", options={"g": "12", "bf": "2"}),
     Film("h264.avi", options=X264),
+    Film("huffyuv.avi", codec="huffyuv", pixels="yuv422p"),
+    Film("utvideo.avi", codec="utvideo"),
+    Film("msmpeg4.avi", codec="msmpeg4", options={"g": "12"}),
+    Film("mjpeg.avi", codec="mjpeg", pixels="yuvj420p"),
 ]
 
 

@@ -27,6 +27,7 @@ _SKIPPABLE = frozenset({"h264", "hevc"})  # decoders that leave unreferenced pic
 # Decoders that need nothing but the codec's own header; others read through the container's context.
 _PORTABLE = frozenset(
     {"h264", "hevc", "vp8", "vp9", "libdav1d", "av1", "libvpx", "libvpx-vp9", "mpeg4", "mpeg2video"}
+    | {"mpeg1video", "mjpeg", "ffv1", "prores", "flv", "msmpeg4", "wmv2", "dnxhd", "huffyuv", "utvideo"}
 )
 _SPARSE_BYTES = 96 << 20  # compressed-domain skipping holds the wanted pictures of one interval
 
@@ -210,6 +211,7 @@ def _clone(original: VideoCodecContext) -> VideoCodecContext:
     context.width, context.height = original.width, original.height
     if original.codec_tag.strip("\0 "):
         context.codec_tag = original.codec_tag
+    context.bits_per_coded_sample = original.bits_per_coded_sample
     context.reorder_depth = original.reorder_depth
     context.thread_count = 1
     context.options = {"max_pixels": str(MAX_PIXELS)}

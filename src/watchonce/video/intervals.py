@@ -51,6 +51,15 @@ class Interval:
     late: bool = False
     usual: int = 0
 
+    def trim(self, first: int | None, limit: int | None) -> None:
+        """Leaves out pictures before `first` or from `limit` on; the last one ends at `limit` at most."""
+        begin = 0 if first is None else bisect_left(self.stamps, first)
+        end = len(self.stamps) if limit is None else bisect_left(self.stamps, limit)
+        if end - begin < len(self.stamps):
+            self.stamps, self.ends, self.late = self.stamps[begin:end], self.ends[begin:end], True
+        if limit is not None and self.ends:
+            self.ends[-1] = min(self.ends[-1], limit)
+
 
 class Demuxer:
     """Reads packets of one stream in file order, past errors. `errors` counts the places that failed."""
@@ -141,15 +150,27 @@ class Demuxer:
             yield self._finish(Interval(held, fresh, True), held, None)
 
     def onward(self, from_start: bool) -> Iterator[Interval]:
-        """`intervals`, with pictures left out whose stamps lie before the end of what came before."""
-        passed: int | None = None
+        """`intervals`, with stamps that always go on: what contradicts its neighbours is left out.
+
+        Of two pieces out of order the earlier is dropped when the later one goes on from what came before
+        them (one stamp was damaged and leapt ahead), else the later one (the stamps jumped back).
+        """
+        passed: int | None = None  # the last stamp handed out
+        held: Interval | None = None
         for piece in self.intervals(from_start):
-            if passed is not None and piece.stamps and piece.stamps[0] < passed:
-                first = bisect_left(piece.stamps, passed)
-                piece.stamps, piece.ends, piece.late = piece.stamps[first:], piece.ends[first:], True
-            if piece.ends:
-                passed = piece.ends[-1]
-            yield piece
+            if held is not None and piece.stamps:
+                if passed is None or piece.stamps[0] > passed:
+                    held.trim(None, piece.stamps[0])
+                if held.stamps:
+                    piece.trim(held.stamps[-1] + 1, None)
+                elif passed is not None:
+                    piece.trim(passed + 1, None)
+            if held is not None:
+                passed = held.stamps[-1] if held.stamps else passed
+                yield held
+            held = piece
+        if held is not None:
+            yield held
 
     def _piece(self, held: list[Packet], key: Packet, lead: list[Packet], fresh: bool) -> Interval:
         piece = Interval([*held, key, *lead] if lead else held, fresh, True)
