@@ -128,12 +128,12 @@ class FileVideo:
 
     @property
     def fingerprint(self) -> str:
-        """BLAKE2b-128 of every byte of the file, as 32 hexadecimal digits; the file's name plays no part."""
+        """SHA-256 of every byte of the file, what `sha256sum` prints; the file's name plays no part."""
         return self._fingerprint
 
     @cached_property
     def _fingerprint(self) -> str:
-        digest = hashlib.blake2b(digest_size=16)
+        digest = hashlib.sha256()
         with self.path.open("rb") as file:
             while block := file.read(_BLOCK):
                 digest.update(block)
