@@ -36,15 +36,16 @@ if TYPE_CHECKING:
 
 StageProgress = Callable[[str, int, int], None]  # stage, steps done, steps in all
 
+AIDS = {"acts": 0.4, "lines": 0.2, "matches": 0.4, "seen": 0.4}  # weights of the scaffold
 PLANS = {
     "eye": Plan(steps=3600, rate=1.5e-3, warm_up=80, weights={"code": 8.0}),
-    "script": Plan(steps=2200, rate=1.5e-3, warm_up=100, floor=0.3, weights={"acts": 0.5, "lines": 0.3}),
+    "script": Plan(steps=2200, rate=1.5e-3, warm_up=100, floor=0.3, weights=AIDS),
     "clips": Plan(
         steps=2400,
         rate=1.0e-3,
         warm_up=100,
         every=100,
-        weights={"acts": 0.3, "lines": 0.1},
+        weights=AIDS,
     ),
 }
 SCENES = 64  # of an eye step
@@ -108,6 +109,7 @@ class Pupil:
             states = states_of(model, sheet, visual)
             told["clips"] = answer_loss(model, sheet, states[-1])
             told["acts"] = self.scaffold.act_loss(states, sheet, clips, self.speller.image)
+            told["seen"] = self.scaffold.seen_loss(states, sheet, clips, words)
             pages = [*recalled_pages(rng, RECALLED), *(recalled_page(rng, count=3) for _ in range(LISTS))]
             sheets = self.speller.sheets(pages, rng, GROUPS)
             shares = [int((sheet.targets >= 0).sum()) for sheet in sheets]
@@ -117,6 +119,8 @@ class Pupil:
                 lined = part * self.scaffold.line_loss(states, sheet, words)
                 told["notes"] = told.get("notes", 0.0) + noted
                 told["lines"] = told.get("lines", 0.0) + lined
+                matched = part * self.scaffold.match_loss(states, sheet, words)
+                told["matches"] = told.get("matches", 0.0) + matched
         return told
 
 
