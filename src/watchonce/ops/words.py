@@ -58,7 +58,7 @@ class NoteIndex:
         self.vectors = vectors
         self.starts = np.array([n.start for n in self.notes])
         self.ends = np.array([n.end for n in self.notes])
-        self._rarity: dict[str, float] = {}
+        self._rows: dict[str, np.ndarray] = {}
         # One connection may serve a threaded server: reads only, guarded by SQLite's own mutex.
         self._db = sqlite3.connect(":memory:", check_same_thread=False)
         self._db.execute("CREATE VIRTUAL TABLE note USING fts5(text, tokenize='porter unicode61')")
@@ -68,12 +68,17 @@ class NoteIndex:
 
     def rarity(self, word: str) -> float:
         """Inverse document frequency: near 0 for a word of every note, top for one of none."""
-        if word not in self._rarity:
-            (count,) = self._db.execute(
-                "SELECT count(*) FROM note WHERE note MATCH ?", (_quote(word),)
-            ).fetchone()
-            self._rarity[word] = math.log((len(self.notes) + 1) / (count + 1)) + 1e-6
-        return self._rarity[word]
+        return math.log((len(self.notes) + 1) / (len(self._holding(word)) + 1)) + 1e-6
+
+    def _holding(self, word: str) -> np.ndarray:
+        """Rows of the notes that hold a word in any of its forms, int64; remembered where there are any."""
+        found = self._rows.get(word)
+        if found is None:
+            rows = self._db.execute("SELECT rowid FROM note WHERE note MATCH ?", (_quote(word),)).fetchall()
+            found = np.array([row for (row,) in rows], np.int64)
+            if len(found):
+                self._rows[word] = found
+        return found
 
     def search(
         self,
@@ -91,22 +96,21 @@ class NoteIndex:
         """
         words = content_words(text)
         allowed = self._allowed(span, before)
-        cover = self._cover(words, allowed)
-        near: dict[int, float] = {}
+        cover = np.where(allowed, self._cover(words), 0.0)
+        score, found = cover.copy(), cover > 0
         if vector is not None and self.vectors is not None:
             cosine = np.where(allowed, self.vectors @ vector, -1.0)
             best = np.argsort(-cosine, kind="stable")[: 4 * limit]
-            near = {int(row): float(cosine[row]) for row in best if cosine[row] > 0}
+            best = best[cosine[best] > 0]
+            score[best] += 0.5 * cosine[best]
+            found[best] = True
         if span is not None and not words:
-            near |= {int(row): near.get(int(row), 0.0) for row in np.flatnonzero(allowed)}
-        rows = cover.keys() | near.keys()
-        hits = [
-            Hit(r, self.notes[r], cover.get(r, 0.0) + 0.5 * near.get(r, 0.0), cover.get(r, 0.0)) for r in rows
-        ]
+            found |= allowed
+        rows = np.flatnonzero(found)
         # "the last time" is about late notes: among equals they come first
         way = -1 if "last" in WORD.findall(text.lower()) else 1
-        hits.sort(key=lambda h: (-round(h.score, 6), way * h.note.start, h.row))
-        return hits[:limit]
+        order = np.lexsort((rows, way * self.starts[rows], -np.round(score[rows], 6)))[:limit]
+        return [Hit(r, self.notes[r], float(score[r]), float(cover[r])) for r in rows[order].tolist()]
 
     def around(self, row: int, count: int, before: float | None = None) -> list[int]:
         """Up to `count` rows on either side: those that start earlier, then those that start later."""
@@ -132,16 +136,17 @@ class NoteIndex:
             mask &= self.starts < before
         return mask
 
-    def _cover(self, words: list[str], allowed: np.ndarray) -> dict[int, float]:
-        known = [self.rarity(w) for w in words if w not in self.unknown(words)]
+    def _cover(self, words: list[str]) -> np.ndarray:
+        """The share of the words, weighed by rarity, that each note holds: float64 `[len(notes)]`."""
+        strange = set(self.unknown(words))
+        known = [self.rarity(w) for w in words if w not in strange]
         # A word of no note weighs as much as the others do: it may be the subject, or only politeness.
         usual = sum(known) / len(known) if known else 1.0
-        total = sum(known) + usual * (len(words) - len(known))
+        total = sum(known) + usual * len(strange)
         share = np.zeros(len(self.notes))
         for word in words:
-            rows = self._db.execute("SELECT rowid FROM note WHERE note MATCH ?", (_quote(word),)).fetchall()
-            share[[row for (row,) in rows]] += self.rarity(word) / total
-        return {int(row): float(share[row]) for row in np.flatnonzero((share > 0) & allowed)}
+            share[self._holding(word)] += self.rarity(word) / total
+        return share
 
 
 def _quote(word: str) -> str:
