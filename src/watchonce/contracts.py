@@ -7,6 +7,7 @@ hard cap. This file knows the shapes of things, not one implementation of them.
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -59,11 +60,16 @@ class Prompt:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """A generated text, with the mean log-probability of its tokens."""
+    """A generated text, with the mean log-probability of its tokens; NaN where a remote model tells none."""
 
     text: str
     logprob: float
     tokens: int
+
+    @property
+    def sure(self) -> float | None:
+        """The geometric mean of its tokens' probabilities, 0..1; None where it is not known."""
+        return None if math.isnan(self.logprob) else round(math.exp(self.logprob), 4)
 
 
 class VLM(Protocol):
@@ -80,7 +86,7 @@ class VLM(Protocol):
         ...
 
     def encode(self, frames: FrameBatch) -> Tokens:
-        """Every frame becomes the same number of tokens of width D, in time, then row, order."""
+        """Every frame (or pair, for families that merge two) becomes equally many tokens, in time order."""
         ...
 
     def prompt(

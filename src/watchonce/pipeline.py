@@ -231,8 +231,11 @@ def _ahead(items: Iterator[Any], depth: int = 2) -> Generator[Any, None, None]:
 def _frame_means(frames: FrameBatch, bodies: Bodies) -> np.ndarray:
     if bodies.vlm is None:
         raise BadInput("the signal 'frame' needs a model; add --model")
-    data = bodies.vlm.encode(frames).data
-    return data.reshape(len(frames), -1, data.shape[-1]).mean(dim=1).float().cpu().numpy()
+    tokens = bodies.vlm.encode(frames)
+    starts, data = tokens.start.cpu().numpy(), tokens.data.float().cpu().numpy()
+    first = np.unique(starts)  # one a frame, or one a pair of frames
+    means = np.stack([data[starts == moment].mean(axis=0) for moment in first])
+    return means[np.searchsorted(first, frames.start, side="right") - 1]
 
 
 def _as_coverage(values: Mapping[str, Any]) -> Coverage:

@@ -111,7 +111,7 @@ class Diary(Memory):
             replies = vlm.generate([vlm.prompt(self.prompt, tokens=t) for _, t in batch], self.limit)
             for (core, seen), reply in zip(batch, replies, strict=True):
                 end = min(core + self.stride, float(seen.end.max()))
-                self._notes += self._said.push(reply.text, core, end, math.exp(reply.logprob))
+                self._notes += self._said.push(reply.text, core, end, reply.sure)
         keep = pending.start >= self._next * self.stride - margin
         self._pending = pending[keep]
 

@@ -105,8 +105,7 @@ class Plain(Answerer):
         self, vlm: VLM, recall: Recall, query: Query, cited: list[int], said: str, reply: Reply
     ) -> tuple[Span, ...]:
         if cited:
-            sure = float(np.exp(reply.logprob))
-            return tuple(Span(n.start, n.end, round(sure, 4)) for n in (recall.notes[i - 1] for i in cited))
+            return tuple(Span(n.start, n.end, reply.sure) for n in (recall.notes[i - 1] for i in cited))
         if not said:
             return ()
         if recall.tokens is not None:

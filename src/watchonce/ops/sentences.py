@@ -22,7 +22,7 @@ class SentenceStream:
         self.patience = patience
         self.open: dict[str, Note] = {n.text: n for n in open_notes}
 
-    def push(self, text: str, start: float, end: float, score: float) -> list[Note]:
+    def push(self, text: str, start: float, end: float, score: float | None) -> list[Note]:
         """Takes the sentences of `text`, said of `[start, end)`; gives the notes that ended before."""
         over = self.close(start)
         for sentence in SENTENCE.split(text.strip()):
@@ -31,9 +31,10 @@ class SentenceStream:
                 continue
             known = self.open.get(said)
             if known is None:
-                self.open[said] = Note(said, start, end, "caption", round(score, 4))
+                self.open[said] = Note(said, start, end, "caption", score)
             else:
-                self.open[said] = replace(known, end=end, score=max(known.score or 0.0, round(score, 4)))
+                surest = max((s for s in (known.score, score) if s is not None), default=None)
+                self.open[said] = replace(known, end=end, score=surest)
         return over
 
     def close(self, now: float) -> list[Note]:
