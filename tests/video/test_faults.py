@@ -21,7 +21,7 @@ from watchonce.types import BadInput, FrameBatch, UnreadableVideo
 from watchonce.video import FileVideo, merge_coverage, open_video
 from watchonce.video.receipt import DAMAGED, ENDED
 
-from .films import X264, Film, frames_of, picture, remux, write
+from .films import X264, Film, decode, frames_of, picture, remux, write
 
 SECONDS, RATE, HOLE = 120, 30, 400_000
 
@@ -335,3 +335,35 @@ def test_bad_arguments_are_named(tmp_path: Path) -> None:
         with pytest.raises(BadInput) as caught:
             call()
         assert "\n" not in str(caught.value)
+
+
+def flv_tags(path: Path, shift: int) -> bytes:
+    """The tags of an FLV file, their times moved by `shift` milliseconds (FLV 10.1, annex E.4.1)."""
+    raw, at, out = path.read_bytes(), 13, bytearray()
+    while at + 15 <= len(raw):
+        size = int.from_bytes(raw[at + 1 : at + 4], "big")
+        time = int.from_bytes(raw[at + 4 : at + 7], "big") | raw[at + 7] << 24
+        time += shift
+        stamp = (time & 0xFFFFFF).to_bytes(3, "big") + bytes([time >> 24])
+        if raw[at] == 9:  # pictures only
+            out += raw[at : at + 4] + stamp + raw[at + 8 : at + 15 + size]
+        at += 15 + size
+    return bytes(out)
+
+
+def test_codec_headers_that_change_on_the_way_are_kept(tmp_path: Path) -> None:
+    parts = [
+        write(tmp_path, Film(f"{w}.flv", width=w, height=h, frames=50, options=X264))
+        for w, h in ((96, 64), (64, 96))
+    ]
+    path = tmp_path / "both.flv"
+    path.write_bytes(parts[0].read_bytes()[:13] + flv_tags(parts[0], 0) + flv_tags(parts[1], 2000))
+    plain = decode(path)
+    assert len(plain.times) == 100
+    for threads in (1, 3):
+        video = open_video(path, threads=threads)
+        got = joined(video.frames())
+        assert np.array_equal(got.pixels, plain.pixels)
+        assert not video.coverage.gaps
+        tail = joined(b for _, b in video.windows(1, start=3.0))
+        assert np.array_equal(tail.pixels, plain.pixels[-len(tail) :])

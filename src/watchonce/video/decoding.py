@@ -75,7 +75,7 @@ class Decoder:
         """
         report.settled = piece.stamps
         if piece.fresh:
-            self._renew()
+            self._renew(piece.header)
         sparse = piece.sound and self._stamped and (alone or (piece.fresh and piece.final))
         if sparse and not wanted:
             return
@@ -85,7 +85,7 @@ class Decoder:
                 yield from found
                 return
             report.decoded, report.errors, report.doubtful = [], 0, 0
-            self._renew()
+            self._renew(piece.header)
         yield from self._decode_all(piece, wanted, report)
 
     def _cheap(self, wanted: frozenset[int]) -> bool:
@@ -194,20 +194,20 @@ class Decoder:
         while waiting:
             yield heapq.heappop(stamps), waiting.popleft()
 
-    def _renew(self) -> None:
+    def _renew(self, header: bytes | None) -> None:
         """A decoder without a past. Flushing is not enough: what is patched into a damaged picture would
 
         depend on the interval this decoder had before. Measured, a new context costs no more than a flush.
         """
         if self._portable:
-            self._context = _clone(self._original)
+            self._context = _clone(self._original, header)
         else:
             self._context.flush_buffers()
 
 
-def _clone(original: VideoCodecContext) -> VideoCodecContext:
+def _clone(original: VideoCodecContext, header: bytes | None) -> VideoCodecContext:
     context = cast(VideoCodecContext, CodecContext.create(original.codec, "r"))
-    context.extradata = original.extradata
+    context.extradata = header or original.extradata
     context.width, context.height = original.width, original.height
     if original.codec_tag.strip("\0 "):
         context.codec_tag = original.codec_tag

@@ -37,6 +37,7 @@ class Interval:
     will follow for this decoder. sound: every packet looks whole. broken: the container failed on the way.
     torn: bytes of the file were passed over on the way. late: pictures were left out because their stamps
     lie before ones already passed. usual: ticks a picture normally lasts here.
+    header: the codec header in force at its first packet, where it is not the container's first one.
     """
 
     packets: list[Packet]
@@ -50,6 +51,7 @@ class Interval:
     torn: bool = False
     late: bool = False
     usual: int = 0
+    header: bytes | None = None
 
     def trim(self, first: int | None, limit: int | None) -> None:
         """Leaves out pictures before `first` or from `limit` on; the last one ends at `limit` at most."""
@@ -68,6 +70,7 @@ class Demuxer:
         self._source = source
         self._codec = source.stream.codec_context.name
         self._prefix = length_size(self._codec, source.stream.codec_context.extradata)
+        self._header: bytes | None = None  # the newest codec header met on the way
         self._others = sum(
             (getattr(s, "bit_rate", None) or _UNKNOWN_RATE) / 8
             for s in source.container.streams
@@ -97,6 +100,9 @@ class Demuxer:
             row = 0
             self._torn |= self._skips(before, packet)
             before = packet if packet.size else before
+            if packet.size and packet.has_sidedata("new_extradata"):
+                self._header = bytes(packet.get_sidedata("new_extradata"))
+                self._prefix = length_size(self._codec, self._header)
             if packet.size and _has_stamps(packet):
                 yield packet
 
@@ -119,18 +125,21 @@ class Demuxer:
         key: Packet | None = None  # a keyframe whose leading pictures are being collected
         lead: list[Packet] = []
         fresh, weight = True, 0
+        header: bytes | None = None
+        key_header: bytes | None = None
         for packet in self.packets():
             if key is not None:
                 if not packet.is_keyframe and _stamp(packet) < _stamp(key) and len(lead) < 4 * REORDER:
                     lead.append(packet)
                     continue
                 if held:
-                    yield self._piece(held, key, lead, fresh)
+                    yield self._piece(held, key, lead, fresh, header)
                 held = [key, *lead] if from_start and not held else [key]
+                header = key_header
                 weight = sum(p.size for p in held)
                 key, lead, fresh, from_start = None, [], True, False
             if is_entry(packet, self._codec, self._prefix):
-                key = packet
+                key, key_header = packet, self._header
                 continue
             if not held:
                 continue
@@ -139,15 +148,16 @@ class Demuxer:
             if len(held) > MAX_PACKETS or weight > MAX_BYTES:
                 cut = _clean_cut(held)
                 if cut:
-                    yield self._part(held[:cut], min(_stamp(p) for p in held[cut:]), fresh)
+                    part = Interval(held[:cut], fresh, False, header=header)
+                    yield self._finish(part, held[:cut], min(_stamp(p) for p in held[cut:]))
                     held, fresh = held[cut:], False
                     weight = sum(p.size for p in held)
         if key is not None:
             if held:
-                yield self._piece(held, key, lead, fresh)
-            held, fresh = ([key, *lead] if from_start and not held else [key]), True
+                yield self._piece(held, key, lead, fresh, header)
+            held, fresh, header = ([key, *lead] if from_start and not held else [key]), True, key_header
         if held:
-            yield self._finish(Interval(held, fresh, True), held, None)
+            yield self._finish(Interval(held, fresh, True, header=header), held, None)
 
     def onward(self, from_start: bool) -> Iterator[Interval]:
         """`intervals`, with stamps that always go on: what contradicts its neighbours is left out.
@@ -172,12 +182,11 @@ class Demuxer:
         if held is not None:
             yield held
 
-    def _piece(self, held: list[Packet], key: Packet, lead: list[Packet], fresh: bool) -> Interval:
-        piece = Interval([*held, key, *lead] if lead else held, fresh, True)
+    def _piece(
+        self, held: list[Packet], key: Packet, lead: list[Packet], fresh: bool, header: bytes | None
+    ) -> Interval:
+        piece = Interval([*held, key, *lead] if lead else held, fresh, True, header=header)
         return self._finish(piece, [*held, *lead], _stamp(key))
-
-    def _part(self, held: list[Packet], following: int, fresh: bool) -> Interval:
-        return self._finish(Interval(held, fresh, False), held, following)
 
     def _finish(self, piece: Interval, packets: list[Packet], following: int | None) -> Interval:
         """Fills in the table of pictures shown; `following` = stamp of the first picture after the piece."""
@@ -248,6 +257,8 @@ def seek_before(source: Source, target: int) -> bool:
     Formats seek by decoding time or by bytes and may land late; so the landing is checked, and the
     seek repeated from further back.
     """
+    if not source.seekable:
+        return False
     step = 0
     unit = source.stream.time_base
     assert unit is not None

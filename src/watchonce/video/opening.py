@@ -36,6 +36,7 @@ FORMATS = (
     "dv,rm,gxf,wtv,bink,swf,dirac,rcwt,webm_dash_manifest"
 )
 NO_STAMPS = frozenset({"avi", "h264", "hevc", "vvc", "m4v", "mpegvideo", "mjpeg", "obu", "av1", "vc1", "dv"})
+SEEKABLE = frozenset({"mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "mpegts"})
 
 _PICTURES = {
     b"\xff\xd8\xff": "a JPEG picture",
@@ -65,6 +66,14 @@ class Source:
     def stamped(self) -> bool:
         """False when the format stores no presentation times, only the order of pictures."""
         return self.container.format.name not in NO_STAMPS
+
+    @property
+    def seekable(self) -> bool:
+        """True when the format keeps times at its keyframes, so that a seek finds what reading on would.
+
+        AVI counts pictures from where it stands, FLV says its codec header once: both are read through.
+        """
+        return self.container.format.name in SEEKABLE
 
     def close(self) -> None:
         """Closes the file."""

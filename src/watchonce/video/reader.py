@@ -12,7 +12,6 @@ import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import replace
 from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
@@ -151,7 +150,7 @@ class FileVideo:
         selection = self._selection(fps)
         order = self._order(selection, first, last, size)
         ledger = self._ledger(fps)
-        limit = None if last is None else self.clock.first_stamp(last)
+        begin, limit = self.clock.first_stamp(first), order.until
         for item in read(self.path, order):
             if isinstance(item, Kept):
                 chosen = [
@@ -162,7 +161,7 @@ class FileVideo:
                     yield batch_of(self.clock, item, chosen)
             else:
                 ledger.arrive(item)
-                ledger.book(order.begin, limit)
+                ledger.book(begin, limit)
                 self._coverage = ledger.receipt()
         if limit is None:
             self._finish(ledger)
@@ -207,10 +206,10 @@ class FileVideo:
             for group in _groups(times):
                 stamps = [self.clock.last_stamp(t) for t in group]
                 order = self._order(Moments(self.clock, stamps), group[0], None, size, stamps[-1] + 1)
-                if order.seek is not None and seek_before(source, order.seek):
-                    items = read_on(source, order)
+                if order.first is not None and seek_before(source, order.first):
+                    items = read_on(source, order, True)
                 else:
-                    items = read(self.path, replace(order, seek=None))
+                    items = read(self.path, order)
                 with closing(items):  # threads must be gone before the file is
                     yield from (item for item in items if isinstance(item, Kept))
         finally:
@@ -290,13 +289,11 @@ class FileVideo:
         size: Size,
         until: int | None = None,
     ) -> Order:
-        begin = self.clock.first_stamp(first)
         if until is None and last is not None:
             until = self.clock.first_stamp(last)
         return Order(
             selection=selection,
-            seek=self.clock.last_stamp(first) if first > 0 else None,
-            begin=begin,
+            first=self.clock.last_stamp(first) if first > 0 else None,
             until=until,
             size=self._shape(size),
             turn=self._turn,

@@ -7,7 +7,7 @@ This file knows stamps and selections; windows, seconds and receipts are made of
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -36,14 +36,14 @@ class Kept:
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What a reading is asked for. begin: stamp; seek: stamp to seek to, None = from the file's start.
+    """What a reading is asked for.
 
+    first: the stamp from which on pictures may be wanted, None = all; what ends by then is not decoded.
     until: stamp at which reading may stop, None = end of file. size: (height, width).
     """
 
     selection: Selection
-    seek: int | None
-    begin: int
+    first: int | None
     until: int | None
     size: tuple[int, int]
     turn: Turn
@@ -58,18 +58,23 @@ def read(path: Path, order: Order) -> Generator[Result]:
     """Kept pictures and settled intervals, in order; a picture comes before the interval that settles it."""
     source = open_source(path)
     try:
-        if order.seek is None or seek_before(source, order.seek):
-            yield from read_on(source, order)
+        sought = order.first is not None and seek_before(source, order.first)
+        if sought or order.first is None or not source.seekable:
+            yield from read_on(source, order, sought)
             return
     finally:
         source.close()
     # nothing to seek to: a fresh handle reads from the start, whatever the failed seek left behind
-    yield from read(path, replace(order, seek=None))
+    source = open_source(path)
+    try:
+        yield from read_on(source, order, False)
+    finally:
+        source.close()
 
 
-def read_on(source: Source, order: Order) -> Generator[Result]:
+def read_on(source: Source, order: Order, sought: bool) -> Generator[Result]:
     """As `read`, from where the open source stands: its start, or a keyframe that was sought."""
-    intervals = _until(Demuxer(source).onward(order.seek is None), order.until)
+    intervals = _until(Demuxer(source).onward(not sought), order.until)
     if order.threads > 1 and portable(source):
         yield from OrderedWorkers(_make(source, intervals, order), order.threads)
     else:
@@ -128,6 +133,9 @@ class _Stage:
 
     def run(self, piece: Interval) -> Iterator[Result]:
         """Decodes an interval; yields its kept pictures in batches, then its settled table."""
+        if self._past(piece):
+            yield Settled(piece.stamps, piece.ends, frozenset(), [])
+            return
         table = dict(zip(piece.stamps, piece.ends, strict=True))
         ends = table if piece.fresh else self._ends | table
         report = Report()
@@ -148,6 +156,11 @@ class _Stage:
         yield self._settle(report, ends, notices, piece)
         settled = frozenset(report.settled)
         self._ends = {s: e for s, e in ends.items() if s not in settled}
+
+    def _past(self, piece: Interval) -> bool:
+        """True when all of the interval ends before anything is wanted, and nothing later leans on it."""
+        first, whole = self._order.first, piece.fresh and piece.final
+        return whole and first is not None and (not piece.ends or piece.ends[-1] <= first)
 
     def _wanted(self, piece: Interval) -> frozenset[int]:
         wants = self._order.selection.wants
