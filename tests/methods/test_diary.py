@@ -157,3 +157,16 @@ def test_meaning_finds_what_no_word_does_and_is_kept_in_the_state() -> None:
     again.bind(bodies)
     again.restore(diary.state())
     assert [n.text for n in ask(again, "gbodthe karss")] == ["the dog barks"]
+
+
+def test_a_model_of_few_words_must_say_a_thing_twice() -> None:
+    class FewWords(Eye):
+        words = frozenset({"mostly", "red"})  # type: ignore[assignment]
+
+    blink = film([0] * 40 + [2] * 5 + [0] * 40)  # five seconds of blue: the centre of one look only
+    for body, seen in ((Eye(), True), (FewWords(), False)):
+        diary = Diary()
+        diary.bind(Bodies(vlm=cast(VLM, body)))
+        diary.write(blink, body.encode(blink), Budget())
+        diary.finish(Budget())
+        assert any("blue" in text for text, _, _ in captions(diary)) == seen

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from watchonce.contracts import Budget, Memory, MemoryState
+from watchonce.contracts import Bodies, Budget, Memory, MemoryState
 from watchonce.ops.frames import thin
 from watchonce.ops.segment import Scene, SceneStream, sketch
 from watchonce.ops.sentences import SentenceStream
@@ -42,6 +42,7 @@ class Diary(Memory):
     stride: float = 4.0  # seconds one description vouches for
     prompt: str = "Describe what happens."
     limit: int = 48  # tokens of one description
+    support: int = 2  # looks that must agree, for a VLM of few words; others never repeat themselves exactly
     recall: int = 10  # notes handed to the answerer
     margin: float = 0.7  # of the best note's fit a note must reach to be handed over
     nearby: int = 2  # notes on either side of the best hits, for questions about order
@@ -56,6 +57,13 @@ class Diary(Memory):
 
     def __post_init__(self) -> None:
         self._said = SentenceStream(self.stride)
+
+    def bind(self, bodies: Bodies) -> Diary:
+        """Hands over the models; a model of few words says a true thing twice."""
+        self.bodies = bodies
+        if bodies.vlm is not None and bodies.vlm.words is not None:
+            self._said.least = (self.support - 1) * self.stride
+        return self
 
     # -- writing
 
@@ -183,7 +191,7 @@ class Diary(Memory):
         self._next, opened = (int(v) for v in tensors["progress"])
         cut = len(state.notes) - opened
         self._notes = list(state.notes[:cut])
-        self._said = SentenceStream(self.stride, state.notes[cut:])
+        self._said = SentenceStream(self.stride, self._said.least, state.notes[cut:])
         self._scenes.restore(tensors["scenes"].numpy())
         named = {k.removeprefix("pending."): v for k, v in tensors.items() if k.startswith("pending.")}
         self._pending = Tokens(**named) if named else None

@@ -15,11 +15,11 @@ class SentenceStream:
     """Takes what is said of successive stretches, in time order; gives notes when they are over.
 
     A sentence said again within `patience` seconds goes on as the same note; one look that missed it does
-    not split it.
+    not split it. Notes that lasted no longer than `least` seconds are dropped.
     """
 
-    def __init__(self, patience: float, open_notes: Iterable[Note] = ()) -> None:
-        self.patience = patience
+    def __init__(self, patience: float, least: float = 0.0, open_notes: Iterable[Note] = ()) -> None:
+        self.patience, self.least = patience, least
         self.open: dict[str, Note] = {n.text: n for n in open_notes}
 
     def push(self, text: str, start: float, end: float, score: float | None) -> list[Note]:
@@ -38,6 +38,7 @@ class SentenceStream:
         return over
 
     def close(self, now: float) -> list[Note]:
-        """Gives and forgets the notes not said again in time."""
+        """Gives and forgets the notes not said again in time, less those too short to be believed."""
         over = [text for text, note in self.open.items() if note.end + self.patience < now - 1e-6]
-        return [self.open.pop(text) for text in over]
+        ended = [self.open.pop(text) for text in over]
+        return [note for note in ended if note.end - note.start > self.least]
