@@ -92,9 +92,10 @@ def watch(
     args = {} if report is None else {"report": report}
     pipeline.watch(video, folder, plan, bodies, force=force, catalogue=catalogue, **args)
     if bodies.vlm is not None and where is not None:
-        catalogue.remember_model(
-            bodies.vlm.revision, str(Path(where).resolve()) if Path(where).is_dir() else where
-        )
+        folder_of = Path(where).expanduser()
+        # "tiny" is the model that ships, even where a folder of that name lies around
+        own = where != "tiny" and folder_of.is_dir()
+        catalogue.remember_model(bodies.vlm.revision, str(folder_of.resolve()) if own else where)
     return Memory.open(folder, model=where or "none")
 
 
