@@ -13,6 +13,7 @@ from watchonce.video import intervals, open_video
 from watchonce.video.intervals import Demuxer, seek_before
 from watchonce.video.opening import open_source
 from watchonce.video.packets import is_entry, is_sound, length_size
+from watchonce.video.receipt import LATE
 
 from .films import X264, Film, decode, has_encoder, write
 
@@ -100,6 +101,24 @@ def test_seeking_lands_at_or_before_the_goal(tmp_path: Path, name: str) -> None:
         else:
             assert target < 1
         source.close()
+
+
+def test_one_wild_stamp_costs_one_picture(tmp_path: Path) -> None:
+    path = write(tmp_path, Film("wild.flv", options={**X264, "bf": "0"}))
+    raw, at, tags = bytearray(path.read_bytes()), 13, []
+    while at + 15 <= len(raw):
+        tags.append(at)
+        at += 15 + int.from_bytes(raw[at + 1 : at + 4], "big")
+    pictures = [t for t in tags if raw[t] == 9]
+    for index in (20, 55):
+        raw[pictures[index] + 7] = 0x58  # the top byte of the time: 17 days ahead
+    path.write_bytes(raw)
+    for threads in (1, 3):
+        video = open_video(path, threads=threads)
+        windows = list(video.windows(1))
+        assert len(windows) == 3
+        assert sum(len(b) for _, b in windows) == 58
+        assert LATE in video.coverage.warnings
 
 
 def test_packets_are_judged_from_outside(tmp_path: Path) -> None:

@@ -25,6 +25,7 @@ MAX_BYTES = 48 << 20
 REORDER = 32  # pictures a codec may hold back; H.264 and HEVC allow 16
 _FRAMING = 1 << 16  # bytes between two packets that headers, indexes and padding may take
 _UNKNOWN_RATE = 4_000_000  # bits a second granted to a neighbouring stream that does not say
+_LEAP = 3600.0  # seconds by which a stamp may lie to one side of both its neighbours in the file
 MAX_ERRORS = 256  # demuxer errors in a row before the rest of the file is given up
 
 
@@ -76,6 +77,7 @@ class Demuxer:
             for s in source.container.streams
             if s is not source.stream
         )  # bytes a second that lie between pictures without belonging to them
+        self._leap = int(_LEAP / (source.stream.time_base or 1))
         self.errors = 0
         self._told = 0
         self._torn = False
@@ -190,7 +192,9 @@ class Demuxer:
 
     def _finish(self, piece: Interval, packets: list[Packet], following: int | None) -> Interval:
         """Fills in the table of pictures shown; `following` = stamp of the first picture after the piece."""
-        shown = {_stamp(p): p for p in packets if is_shown(p, self._codec)}
+        spikes = _spikes([_stamp(p) for p in packets], following, self._leap)
+        shown = {_stamp(p): p for p in packets if is_shown(p, self._codec) and _stamp(p) not in spikes}
+        piece.late = bool(spikes)
         if following is not None and shown and following <= min(shown):
             following = None  # the stamps jump back here: this piece ends by its own last picture
         piece.stamps = sorted(s for s in shown if following is None or s < following)
@@ -225,6 +229,17 @@ def _length(packet: Packet, stamps: list[int]) -> int:
     if packet.duration:
         return packet.duration
     return stamps[-1] - stamps[-2] if len(stamps) > 1 else 1
+
+
+def _spikes(stamps: list[int], following: int | None, leap: int) -> frozenset[int]:
+    """Stamps far above, or far below, both the one before and the one after in the file: damage."""
+    after = [*stamps[1:], stamps[-1] if following is None else following]
+    found = set()
+    for before, stamp, then in zip(stamps, stamps[1:], after[1:], strict=False):
+        near = max(before, then) if stamp > before else min(before, then)
+        if (stamp - before > leap and stamp - near > leap) or (before - stamp > leap and near - stamp > leap):
+            found.add(stamp)
+    return frozenset(found)
 
 
 def _usual(durations: list[int], piece: Interval) -> int:
