@@ -53,3 +53,8 @@ def test_ten_times_the_length_takes_the_same_memory(tmp_path: Path) -> None:
     short = repeated(part, tmp_path / "short.mp4", 2)
     long = repeated(part, tmp_path / "long.mp4", 20)
     assert peak(long) <= 1.1 * peak(short)
+
+
+def test_reading_a_video_imports_no_torch() -> None:
+    code = "import sys, watchonce.video.reader, watchonce.video.subtitles; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
