@@ -367,3 +367,27 @@ def test_codec_headers_that_change_on_the_way_are_kept(tmp_path: Path) -> None:
         assert not video.coverage.gaps
         tail = joined(b for _, b in video.windows(1, start=3.0))
         assert np.array_equal(tail.pixels, plain.pixels[-len(tail) :])
+
+
+def open_files() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="counts open files through /proc")
+def test_files_are_closed_however_reading_ends(tmp_path: Path) -> None:
+    path = write(tmp_path, Film("plain.mp4", frames=100, options=X264))
+    bad = tmp_path / "bad.mp4"
+    bad.write_bytes(path.read_bytes()[:2000])
+    next(open_video(path).frames())
+    before = open_files()
+    for round_ in range(40):
+        video = open_video(path, threads=1 + round_ % 3)
+        frames = video.frames()
+        for _ in range(round_ % 4):
+            next(frames)
+        frames.close()  # type: ignore[attr-defined]
+        video.frames_at([0.1, 3.9])
+        video.notes()
+        with pytest.raises(UnreadableVideo):
+            open_video(bad)
+    assert open_files() == before
