@@ -29,7 +29,7 @@ from watchonce.video.drawn.world import CATEGORIES, COLOURS, ROOMS, make_world
 MEETS = 0.3  # overlap over union at which a cited span answers "when"
 SHORTEST_IDLE = 4.0  # seconds of nothing that get a note of their own
 ORACLE = 10  # notes of an oracle
-ALIKE = 0.7  # of the best note's fit: from there on another note is a look-alike worth showing
+ALIKE = 0.8  # of the best note's fit: from there on another note is a look-alike worth showing
 TRAIN_WORLDS = 24  # worlds the prior is counted on
 TRAIN_QUESTIONS = 300  # questions a world
 ORDER = re.compile(r"\b(before|after)\b", re.IGNORECASE)

@@ -44,7 +44,7 @@ class Diary(Memory):
     limit: int = 48  # tokens of one description
     support: int = 2  # looks that must agree, for a VLM of few words; others never repeat themselves exactly
     recall: int = 10  # notes handed to the answerer
-    margin: float = 0.7  # of the best note's fit a note must reach to be handed over
+    margin: float = 0.8  # of the best note's fit a note must reach to be handed over
     nearby: int = 2  # notes on either side of the best hits, for questions about order
 
     _scenes: SceneStream = field(default_factory=SceneStream, init=False, repr=False)
