@@ -27,9 +27,11 @@ def one_thread():
 
 def small(monkeypatch):
     monkeypatch.setattr("watchonce.train.tiny.SCENES", 8)
-    monkeypatch.setattr("watchonce.train.tiny.CLIPS", 3)
-    monkeypatch.setattr("watchonce.train.tiny.LISTS", 2)
-    monkeypatch.setattr("watchonce.train.tiny.RECALLED", 6)
+    monkeypatch.setattr("watchonce.train.tiny.CLIPS", 2)
+    monkeypatch.setattr("watchonce.train.tiny.LISTS", 1)
+    monkeypatch.setattr("watchonce.train.tiny.RECALLED", 4)
+    monkeypatch.setattr("watchonce.train.tiny.GROUPS", 1)
+    monkeypatch.setattr("watchonce.train.tiny.WORLDS", 1)
 
 
 def test_twenty_steps_learn_and_resume_to_the_same_bits(tmp_path, monkeypatch):

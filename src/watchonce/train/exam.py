@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from watchonce.train.tiny import Pupil
 
 PAGES = 12  # at once
+MADE = "Made by `watchonce train tiny --seed {seed} --scale {scale:g}`."
 TITLES = {
     "clips": "Clips of 8 frames",
     "recalled": "Notes as the diary recalls them, from films of 5 to 30 minutes",
@@ -89,8 +90,8 @@ def write_card(folder: Path, facts: dict[str, Any]) -> None:
         "It knows that world and nothing else: on a real video it has nothing true to say.",
         "",
         f"- {size:.1f} MB, fp16 safetensors; 4 tokens a frame of 96 x 96 pixels; reads 8 frames, 1 s apart.",
-        f"- Made by `watchonce train tiny --seed {facts['seed']}` (scale {facts['scale']:g}), one thread: "
-        f"{stages}; {sum(cost.values()):.0f} CPU-minutes together.",
+        f"- {facts.get('made', MADE).format(**facts)} One thread: {stages}; "
+        f"{sum(cost.values()):.0f} CPU-minutes together.",
         "- Trained on worlds of the split `train` alone.",
         "",
         f"Held-out accuracy on worlds of the split `{facts['split']}` (exam seed {facts['exam_seed']}). An",

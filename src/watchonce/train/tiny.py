@@ -41,8 +41,10 @@ PLANS = {
     "eye": Plan(steps=3600, rate=1.5e-3, warm_up=80, weights={"code": 8.0}),
     "script": Plan(steps=2200, rate=1.5e-3, warm_up=100, floor=0.3, weights=AIDS),
     "clips": Plan(
-        steps=2400,
+        steps=1500,
         rate=1.0e-3,
+        floor=0.03,
+        slower={"connector.": 0.15},
         warm_up=100,
         every=100,
         weights=AIDS,
@@ -85,17 +87,16 @@ class Pupil:
         return self._page_losses(clips, visual, rng)
 
     def clip_losses(self, rng: np.random.Generator) -> Losses:
-        """Clips as frames, half of them worn by a codec, every other step as scripts; and notes.
+        """Clips as frames, half of them worn by a codec; and notes. Of the eye, the connector alone moves.
 
-        The eye stays as it is: trained along at once, it lost its code faster than the language followed.
+        Trained along at full rate, the eye lost its code faster than the language followed.
         """
-        if rng.random() < 0.5:
-            return self.script_losses(rng)
         clips = clips_of(rng)
         frames = wear(np.concatenate(paint(clips)), rng)
         with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
-            visual = self.see(frames)
-        return self._page_losses(clips, visual.float(), rng)
+            features = self.model.model.vision_model(pixel_values=pixels(frames)).last_hidden_state
+        visual = self.model.model.connector(features.float()).flatten(0, 1)
+        return self._page_losses(clips, visual, rng)
 
     def see(self, frames: np.ndarray) -> Tensor:
         """Frames uint8 `[F, S, S, 3]` to the tokens of the language model, `[4 F, W]`."""
@@ -130,6 +131,15 @@ class Language(nn.Module):
     def __init__(self, pupil: Pupil) -> None:
         super().__init__()
         self.text, self.scaffold = pupil.model.model.text_model, pupil.scaffold
+
+
+class Joined(nn.Module):
+    """The language half, its scaffold, and the connector."""
+
+    def __init__(self, pupil: Pupil) -> None:
+        super().__init__()
+        self.text, self.scaffold = pupil.model.model.text_model, pupil.scaffold
+        self.connector = pupil.model.model.connector
 
 
 def clips_of(rng: np.random.Generator, split: str = "train", count: int = CLIPS, **how: Any) -> list[Clip]:
@@ -174,7 +184,7 @@ def train_tiny(
     parts: dict[str, tuple[nn.Module, Callable[[np.random.Generator], Losses]]] = {
         "eye": (eye, lambda rng: pupil.eye_losses(eye, rng)),
         "script": (Language(pupil), pupil.script_losses),
-        "clips": (Language(pupil), pupil.clip_losses),
+        "clips": (Joined(pupil), pupil.clip_losses),
     }
     done: dict[str, Any] = {}
     for name, plan in chosen.items():
