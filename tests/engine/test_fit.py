@@ -12,9 +12,18 @@ from watchonce.engine.fit import Diverged, Plan, fit, rate_at
 from watchonce.types import BadInput, DamagedMemory
 
 
+class Network(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.first, self.last = nn.Linear(4, 8), nn.Linear(8, 1)
+
+    def forward(self, x):
+        return self.last(self.first(x).tanh())
+
+
 def network():
     torch.manual_seed(3)
-    return nn.Sequential(nn.Linear(4, 8), nn.Tanh(), nn.Linear(8, 1))
+    return Network()
 
 
 def lesson(model):
@@ -55,24 +64,24 @@ def test_without_resume_it_starts_anew(tmp_path):
     second = network()
     history = fit(second, lesson(second), PLAN, checkpoint=tmp_path / "c.safetensors", resume=False, until=10)
     assert len(history) == 10
-    assert torch.equal(first[0].weight, second[0].weight)
+    assert torch.equal(first.first.weight, second.first.weight)
 
 
 def test_frozen_parameters_stay():
     model = network()
-    model[0].requires_grad_(False)
-    before = model[0].weight.clone()
+    model.first.requires_grad_(False)
+    before = model.first.weight.clone()
     fit(model, lesson(model), PLAN, until=5)
-    assert torch.equal(before, model[0].weight)
+    assert torch.equal(before, model.first.weight)
 
 
 def test_slower_parts_move_less():
     moved = {}
     for share in (1.0, 0.01):
         model = network()
-        before = model[0].weight.clone()
-        fit(model, lesson(model), Plan(steps=10, rate=1e-2, slower={"0.": share}))
-        moved[share] = float((model[0].weight - before).detach().abs().mean())
+        before = model.first.weight.clone()
+        fit(model, lesson(model), Plan(steps=10, rate=1e-2, slower={"first.": share}))
+        moved[share] = float((model.first.weight - before).detach().abs().mean())
     assert moved[0.01] < 0.1 * moved[1.0]
 
 

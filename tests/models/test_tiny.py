@@ -1,5 +1,7 @@
 """The tiny model's words, and the folder it is saved in."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -70,12 +72,16 @@ def folder(tmp_path_factory, tokenizer):
 
 def test_a_saved_folder_is_a_stock_smolvlm(folder):
     from PIL import Image
-    from transformers import AutoModelForImageTextToText, AutoProcessor
+    from transformers import (
+        AutoModelForImageTextToText,
+        AutoProcessor,
+        SmolVLMForConditionalGeneration,
+    )
 
     processor = AutoProcessor.from_pretrained(folder)
-    model = AutoModelForImageTextToText.from_pretrained(folder, dtype=torch.float32)
+    model: Any = AutoModelForImageTextToText.from_pretrained(folder, dtype=torch.float32)
     assert type(processor).__name__ == "SmolVLMProcessor"
-    assert type(model).__name__ == "SmolVLMForConditionalGeneration"
+    assert type(model) is SmolVLMForConditionalGeneration
     content = [{"type": "image"}] * 8 + [{"type": "text", "text": "What happens at 12:30?"}]
     text = processor.apply_chat_template([{"role": "user", "content": content}], add_generation_prompt=True)
     pixels = frames(8)
@@ -84,7 +90,8 @@ def test_a_saved_folder_is_a_stock_smolvlm(folder):
     assert tokens == ["<|im_start|>", *["<image>"] * (8 * TOKENS), "what", "happens", "at", ANSWER]
     wanted = torch.from_numpy(pixels).permute(0, 3, 1, 2) / 127.5 - 1
     assert torch.allclose(batch["pixel_values"][0], wanted, atol=1e-5)
-    made = model.generate(**batch, max_new_tokens=4, do_sample=False)
+    generate: Any = model.generate  # type: ignore[reportAttributeAccessIssue]
+    made = generate(**batch, max_new_tokens=4, do_sample=False)
     assert made.shape[1] > batch["input_ids"].shape[1]
     assert sum(p.stat().st_size for p in folder.iterdir()) <= CAP
 

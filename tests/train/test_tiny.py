@@ -14,7 +14,7 @@ from watchonce.train.lessons import clip_lesson, note_list, note_page, training_
 from watchonce.train.pages import Page, Speller, lines_of, logits_of, right_answers
 from watchonce.train.recalled import recalled_pages
 from watchonce.train.scaffold import Scaffold, going_on
-from watchonce.train.tiny import PLANS, Pupil, clips_of, paint, train_tiny
+from watchonce.train.tiny import MIXES, PLANS, Mix, Pupil, clips_of, paint, train_tiny
 from watchonce.types import BadInput
 from watchonce.video.drawn.phrases import words
 from watchonce.video.drawn.world import ACTIVITIES, CATEGORIES, COLOURS, ROOMS, make_world
@@ -29,11 +29,9 @@ def one_thread():
 
 def small(monkeypatch):
     monkeypatch.setattr("watchonce.train.tiny.SCENES", 8)
-    monkeypatch.setattr("watchonce.train.tiny.CLIPS", 2)
-    monkeypatch.setattr("watchonce.train.tiny.LISTS", 1)
-    monkeypatch.setattr("watchonce.train.tiny.RECALLED", 4)
-    monkeypatch.setattr("watchonce.train.tiny.GROUPS", 1)
     monkeypatch.setattr("watchonce.train.tiny.WORLDS", 1)
+    for stage in ("script", "clips"):
+        monkeypatch.setitem(MIXES, stage, Mix(clips=2, recalled=4, lists=1, sheets=1))
 
 
 @pytest.mark.slow
@@ -166,7 +164,7 @@ def test_lines_and_activities_of_the_scaffold():
     page = note_page(np.random.default_rng(2))
     sheet = speller.sheet([page])
     lines = lines_of(sheet, speller.tokenizer)[0].tolist()
-    tokens = [speller.tokenizer.id_to_token(n) for n in sheet.ids[0].tolist()]
+    tokens = [speller.tokenizer.id_to_token(n) or "" for n in sheet.ids[0].tolist()]
     current, wanted = 0, []
     for token, block in zip(tokens, sheet.block[0].tolist(), strict=True):
         current = int(token[1:-1]) if token.startswith("[") and block == 0 else current
@@ -193,9 +191,10 @@ def test_splits_never_share_a_world():
 
 @pytest.fixture(scope="module")
 def shipped():
-    from transformers import AutoModelForImageTextToText
+    from transformers import AutoModelForImageTextToText, SmolVLMForConditionalGeneration
 
     model = AutoModelForImageTextToText.from_pretrained(TINY, dtype=torch.float32).eval()
+    assert isinstance(model, SmolVLMForConditionalGeneration)
     return Pupil(model, Speller(build_tokenizer(words())), torch.from_numpy(codes()), Scaffold())
 
 

@@ -63,6 +63,7 @@ class Diary(Memory):
         self.bodies = bodies
         if bodies.vlm is not None and bodies.vlm.words is not None:
             self._said.least = (self.support - 1) * self.stride
+            self._said.patience = 3 * self.stride  # it takes itself back for a look or two
         return self
 
     # -- writing
@@ -191,7 +192,7 @@ class Diary(Memory):
         self._next, opened = (int(v) for v in tensors["progress"])
         cut = len(state.notes) - opened
         self._notes = list(state.notes[:cut])
-        self._said = SentenceStream(self.stride, self._said.least, state.notes[cut:])
+        self._said = SentenceStream(self._said.patience, self._said.least, state.notes[cut:])
         self._scenes.restore(tensors["scenes"].numpy())
         named = {k.removeprefix("pending."): v for k, v in tensors.items() if k.startswith("pending.")}
         self._pending = Tokens(**named) if named else None

@@ -109,7 +109,6 @@ def build_model(vocabulary: int, *, layers: int = 5) -> SmolVLMForConditionalGen
         text_config=text,
         scale_factor=SHUFFLE,
         image_token_id=SPECIAL.index(IMAGE),
-        pad_token_id=SPECIAL.index(PAD),
         tie_word_embeddings=True,
     )
     config.watchonce = {"clip": CLIP, "frames": "image", "lead": ""}  # for our adapter: how to write frames
@@ -121,11 +120,10 @@ def save_tiny(folder: Path, model: SmolVLMForConditionalGeneration, tokenizer: T
     """Writes weights (fp16 safetensors), configurations, tokenizer, processor files and chat template."""
     import copy
 
-    import torch
     from transformers import PreTrainedTokenizerFast
 
     folder.mkdir(parents=True, exist_ok=True)
-    half = copy.deepcopy(model).to(torch.float16)
+    half = copy.deepcopy(model).half()
     half.generation_config.bos_token_id = SPECIAL.index(START)
     half.generation_config.eos_token_id = SPECIAL.index(END)
     half.generation_config.pad_token_id = SPECIAL.index(PAD)

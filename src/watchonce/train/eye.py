@@ -93,7 +93,7 @@ class Eye(nn.Module):
                 logits.flatten(0, 1), torch.from_numpy(with_pairs(labels)[name]).flatten()
             )
         found["room"] = cross_entropy(self.room(features.mean(1)), torch.from_numpy(labels["room"]))
-        wanted = torch.from_numpy(weights_of_labels(labels)) @ self.codes
+        wanted = torch.from_numpy(weights_of_labels(labels)) @ self.get_buffer("codes")
         found["code"] = ((tokens - wanted) ** 2).sum(-1).mean()
         return found
 

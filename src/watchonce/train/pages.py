@@ -54,12 +54,20 @@ class Sheet:
 Row = tuple[list[int], list[int], list[int], list[int]]  # ids, positions, targets, block
 
 
+def id_of(tokenizer: Tokenizer, word: str) -> int:
+    """The id of a word of the vocabulary; raises KeyError for any other."""
+    number = tokenizer.token_to_id(word)
+    if number is None:
+        raise KeyError(word)
+    return number
+
+
 class Speller:
     """Text to the tokens of a page, with now and then an unknown word thrown in between."""
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         self.tokenizer = tokenizer
-        ids = {token: tokenizer.token_to_id(token) for token in (PAD, UNK, START, END, ANSWER, IMAGE)}
+        ids = {token: id_of(tokenizer, token) for token in (PAD, UNK, START, END, ANSWER, IMAGE)}
         self.pad, self.unknown, self.start = ids[PAD], ids[UNK], ids[START]
         self.end, self.answer, self.image = ids[END], ids[ANSWER], ids[IMAGE]
 
@@ -145,7 +153,7 @@ def lines_of(sheet: Sheet, tokenizer: Tokenizer) -> Tensor:
     """Which line of the notes every token belongs to: `[B, L]`, 1 for "[1]" and what follows, 0 elsewhere."""
     marks = torch.zeros(tokenizer.get_vocab_size(), dtype=torch.int64)
     for n in range(1, LINES + 1):
-        marks[tokenizer.token_to_id(f"[{n}]")] = n
+        marks[id_of(tokenizer, f"[{n}]")] = n
     shared = sheet.block == 0
     return (marks[sheet.ids] * shared).cummax(1).values * shared
 

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
 from watchonce.models.tiny import TOKENS, WIDTH
-from watchonce.train.pages import LINES, Sheet, lines_of
+from watchonce.train.pages import LINES, Sheet, id_of, lines_of
 from watchonce.video.drawn.phrases import FORMS
 from watchonce.video.drawn.world import ACTIVITIES, CATEGORIES, COLOURS, ROOMS
 
@@ -104,10 +104,10 @@ def bases_of(sheet: Sheet, tokenizer: Tokenizer) -> Tensor:
     """`[B, L]`: the id of a telling word's base (colour, category, room, or verb in whatever form), or 0."""
     table = torch.zeros(tokenizer.get_vocab_size(), dtype=torch.int64)
     for word in (*COLOURS, *CATEGORIES, *ROOMS):
-        table[tokenizer.token_to_id(word)] = tokenizer.token_to_id(word)
+        table[id_of(tokenizer, word)] = id_of(tokenizer, word)
     for activity, forms in FORMS.items():
         for word in (activity, *forms):
-            table[tokenizer.token_to_id(word)] = tokenizer.token_to_id(activity)
+            table[id_of(tokenizer, word)] = id_of(tokenizer, activity)
     return table[sheet.ids]
 
 

@@ -41,19 +41,30 @@ PLANS = {
     "eye": Plan(steps=3600, rate=1.5e-3, warm_up=80, weights={"code": 8.0}),
     "script": Plan(steps=2200, rate=1.5e-3, warm_up=100, floor=0.3, weights=AIDS),
     "clips": Plan(
-        steps=1500,
-        rate=1.0e-3,
-        floor=0.03,
+        steps=2000,
+        rate=8.0e-4,
+        floor=0.02,
         slower={"connector.": 0.15},
-        warm_up=100,
+        warm_up=50,
         every=100,
-        weights=AIDS,
+        weights={"acts": 0.4, "seen": 0.2, "lines": 0.05, "matches": 0.05, "notes": 0.6},
     ),
 }
 SCENES = 64  # of an eye step
-CLIPS, WORLDS = 12, 3  # pages with frames a step, and the worlds they come from
-RECALLED, LISTS = 20, 5  # pages of notes a step: as the diary recalls them, and made up
-GROUPS = 4  # of note pages of like length
+WORLDS = 3  # that the clips of a step come from
+
+
+@dataclass(frozen=True)
+class Mix:
+    """Pages of a step: clips, notes as the diary recalls them, made-up lists; sheets the notes fill."""
+
+    clips: int
+    recalled: int
+    lists: int
+    sheets: int
+
+
+MIXES = {"script": Mix(12, 20, 5, 4), "clips": Mix(16, 12, 0, 2)}
 
 
 @dataclass(eq=False)
@@ -79,31 +90,31 @@ class Pupil:
 
     def script_losses(self, rng: np.random.Generator) -> Losses:
         """Clips as scripts in noisy code, and notes."""
-        clips = clips_of(rng)
+        clips = clips_of(rng, count=MIXES["script"].clips)
         weights = np.concatenate([weights_of_world(c.world, c.times).reshape(-1, COUNT) for c in clips])
         weights = weights * rng.uniform(0.7, 1.3, weights.shape).astype(np.float32)
         visual = torch.from_numpy(weights) @ self.codes
         visual = visual + torch.from_numpy(rng.normal(0, 0.03, visual.shape).astype(np.float32))
-        return self._page_losses(clips, visual, rng)
+        return self._page_losses(clips, visual, rng, MIXES["script"])
 
     def clip_losses(self, rng: np.random.Generator) -> Losses:
         """Clips as frames, half of them worn by a codec; and notes. Of the eye, the connector alone moves.
 
         Trained along at full rate, the eye lost its code faster than the language followed.
         """
-        clips = clips_of(rng)
+        clips = clips_of(rng, count=MIXES["clips"].clips)
         frames = wear(np.concatenate(paint(clips)), rng)
         with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
             features = self.model.model.vision_model(pixel_values=pixels(frames)).last_hidden_state
         visual = self.model.model.connector(features.float()).flatten(0, 1)
-        return self._page_losses(clips, visual, rng)
+        return self._page_losses(clips, visual, rng, MIXES["clips"])
 
     def see(self, frames: np.ndarray) -> Tensor:
         """Frames uint8 `[F, S, S, 3]` to the tokens of the language model, `[4 F, W]`."""
         features = self.model.model.vision_model(pixel_values=pixels(frames)).last_hidden_state
         return self.model.model.connector(features).flatten(0, 1)
 
-    def _page_losses(self, clips: list[Clip], visual: Tensor, rng: np.random.Generator) -> Losses:
+    def _page_losses(self, clips: list[Clip], visual: Tensor, rng: np.random.Generator, mix: Mix) -> Losses:
         model, words, told = self.model, self.speller.tokenizer, {}
         with torch.autocast("cpu", torch.bfloat16):
             sheet = self.speller.sheet([c.page for c in clips], rng)
@@ -111,8 +122,11 @@ class Pupil:
             told["clips"] = answer_loss(model, sheet, states[-1])
             told["acts"] = self.scaffold.act_loss(states, sheet, clips, self.speller.image)
             told["seen"] = self.scaffold.seen_loss(states, sheet, clips, words)
-            pages = [*recalled_pages(rng, RECALLED), *(recalled_page(rng, count=3) for _ in range(LISTS))]
-            sheets = self.speller.sheets(pages, rng, GROUPS)
+            pages = [
+                *recalled_pages(rng, mix.recalled),
+                *(recalled_page(rng, count=3) for _ in range(mix.lists)),
+            ]
+            sheets = self.speller.sheets(pages, rng, mix.sheets)
             shares = [int((sheet.targets >= 0).sum()) for sheet in sheets]
             for sheet, share in zip(sheets, shares, strict=True):
                 states, part = states_of(model, sheet, None), share / sum(shares)
@@ -142,7 +156,7 @@ class Joined(nn.Module):
         self.connector = pupil.model.model.connector
 
 
-def clips_of(rng: np.random.Generator, split: str = "train", count: int = CLIPS, **how: Any) -> list[Clip]:
+def clips_of(rng: np.random.Generator, split: str = "train", count: int = 12, **how: Any) -> list[Clip]:
     """Clips of a few fresh worlds of `split`; one in ten is a single frame unless `how` says otherwise."""
     worlds = [training_world(rng, split) for _ in range(WORLDS)]
     kinds = [how or {"still": bool(rng.random() < 0.1)} for _ in range(count)]
