@@ -92,7 +92,7 @@ def fit(
         named = losses(step, np.random.default_rng([plan.seed, step]))
         total = sum((plan.weights.get(name, 1.0) * value for name, value in named.items()), torch.zeros(()))
         if not torch.isfinite(total):
-            values = {name: float(value) for name, value in named.items()}
+            values = {name: float(value.detach()) for name, value in named.items()}
             raise Diverged(f"the loss is not finite at step {step}: {values}; lower the rate ({plan.rate:g})")
         optimizer.zero_grad(set_to_none=True)
         total.backward()
