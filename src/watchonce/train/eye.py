@@ -1,7 +1,7 @@
 """The first stage: the vision tower and the connector learn to name what is in every patch and quarter.
 
-Crowded random scenes, labelled patch by patch, worn as a codec wears them. It knows the vision half of
-the tiny model, not its language.
+Crowded random scenes, labelled patch by patch, and frames of films, both worn as by a codec. It knows the
+vision half of the tiny model, not its language.
 """
 
 from __future__ import annotations
@@ -13,8 +13,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from watchonce.train.facts import codes, pairs, weights_of_labels
-from watchonce.video.drawn.paint import dense_scenes
+from watchonce.train.facts import SCALE, SIZES, STARTS, codes, pairs, weights_of_labels, weights_of_world
+from watchonce.video.drawn.paint import Painter, dense_scenes
+from watchonce.video.drawn.world import CATEGORIES, COLOURS, World
 
 if TYPE_CHECKING:
     from transformers import SmolVLMForConditionalGeneration
@@ -23,6 +24,7 @@ HEADS = {
     "category": 9, "colour": 7, "tool": 10, "activity": 10, "category_of_active": 9, "colour_of_active": 7,
     "displacement": 13, "pair": 49, "pair_of_active": 49,
 }  # fmt: skip
+SHARP = 6.0  # of a read-out of the code, before the softmax
 NEGATIVE = 0.5  # weight of patches where nothing is, beside those where something is
 
 
@@ -97,6 +99,21 @@ class Eye(nn.Module):
         found["code"] = ((tokens - wanted) ** 2).sum(-1).mean()
         return found
 
+    def film_losses(self, frames: np.ndarray, weights: np.ndarray, active: np.ndarray) -> dict[str, Tensor]:
+        """The code again, on frames of films, where objects stand as they do when it matters.
+
+        frames `[N, S, S, 3]`; weights `[N, 4, COUNT]` of the facts; active `[N]`, the number of the one
+        object in hand, -100 where there is none or more than one: read with the code itself, it must win.
+        """
+        _, tokens = self(pixels(frames))
+        first = STARTS["pair_of_active"]
+        known: Tensor = self.codes  # type: ignore[assignment]
+        read = (tokens @ known.T / SCALE**2)[..., first : first + SIZES["pair_of_active"]].sum(1)
+        return {
+            "film": ((tokens - torch.from_numpy(weights) @ known) ** 2).sum(-1).mean(),
+            "active": cross_entropy(SHARP * read, torch.from_numpy(active)),
+        }
+
 
 def with_pairs(labels: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """The painter's labels with those of colour and category together."""
@@ -112,6 +129,31 @@ def _balanced(logits: Tensor, target: Tensor) -> Tensor:
     there = (target > 0).float()
     positive = (loss * there).sum() / there.sum().clamp(min=1)
     return positive + NEGATIVE * (loss * (1 - there)).sum() / (1 - there).sum().clamp(min=1)
+
+
+def film_batch(
+    rng: np.random.Generator, worlds: list[World], count: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """`count` frames of each world, mostly inside events, half of them worn: for `film_losses`."""
+    frames, weights, active = [], [], []
+    for world in worlds:
+        events = [world.events[int(i)] for i in rng.integers(len(world.events), size=count)]
+        times = np.array([rng.uniform(e.start, min(e.end, world.duration - 0.01)) for e in events])
+        stray = rng.random(count) < 0.15
+        times[stray] = rng.uniform(0, world.duration - 0.01, int(stray.sum()))
+        times.sort()
+        frames.append(Painter(world).draw(times))
+        weights.append(weights_of_world(world, times))
+        active += [_held(world, float(time)) for time in times]
+    return wear(np.concatenate(frames), rng), np.concatenate(weights), np.array(active)
+
+
+def _held(world: World, time: float) -> int:
+    going = world.events_at(time)
+    if len(going) != 1:
+        return -100
+    instance = world.instances[going[0].instance]
+    return CATEGORIES.index(instance.category) * len(COLOURS) + COLOURS.index(instance.colour)
 
 
 def eye_batch(rng: np.random.Generator, count: int = 64) -> tuple[np.ndarray, dict[str, np.ndarray]]:

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from watchonce.engine.fit import Losses, Plan, fit
 from watchonce.models.tiny import build_model, build_tokenizer, save_tiny
 from watchonce.train.exam import examine, write_card
-from watchonce.train.eye import Eye, eye_batch, pixels, wear
+from watchonce.train.eye import Eye, eye_batch, film_batch, pixels, wear
 from watchonce.train.facts import COUNT, codes, weights_of_world
 from watchonce.train.lessons import Clip, clip_lesson, recalled_page, training_world
 from watchonce.train.pages import Speller, answer_loss, states_of
@@ -38,7 +38,7 @@ StageProgress = Callable[[str, int, int], None]  # stage, steps done, steps in a
 
 AIDS = {"acts": 0.4, "lines": 0.2, "matches": 0.4, "seen": 0.4}  # weights of the scaffold
 PLANS = {
-    "eye": Plan(steps=3600, rate=1.5e-3, warm_up=80, weights={"code": 8.0}),
+    "eye": Plan(steps=3600, rate=1.5e-3, warm_up=80, weights={"code": 8.0, "film": 10.0, "active": 0.5}),
     "script": Plan(steps=2200, rate=1.5e-3, warm_up=100, floor=0.3, weights=AIDS),
     "clips": Plan(
         steps=2000,
@@ -50,7 +50,7 @@ PLANS = {
         weights={"acts": 0.4, "seen": 0.2, "lines": 0.05, "matches": 0.05, "notes": 0.6},
     ),
 }
-SCENES = 64  # of an eye step
+SCENES, FRAMES = 32, 24  # of an eye step: crowded scenes, and frames of each of two films
 WORLDS = 3  # that the clips of a step come from
 
 
@@ -86,7 +86,9 @@ class Pupil:
         return Pupil(model, Speller(tokenizer), torch.from_numpy(codes()), Scaffold())
 
     def eye_losses(self, eye: Eye, rng: np.random.Generator) -> Losses:
-        return eye.losses(*eye_batch(rng, SCENES))
+        """Crowded scenes, and frames of two fresh films."""
+        films = film_batch(rng, [training_world(rng) for _ in range(2)], FRAMES)
+        return eye.losses(*eye_batch(rng, SCENES)) | eye.film_losses(*films)
 
     def script_losses(self, rng: np.random.Generator) -> Losses:
         """Clips as scripts in noisy code, and notes."""
