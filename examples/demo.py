@@ -17,7 +17,7 @@ from pathlib import Path
 from watchonce import Memory, Span
 from watchonce.clock import span_text
 
-ASKED, GOAL, WITHIN = 12, 10, 5.0  # questions, right ones hoped for, seconds
+ASKED, GOAL, WITHIN = 12, 10, 5.0  # questions, right ones needed, seconds
 
 
 def plain(text: str) -> str:
@@ -33,8 +33,8 @@ def miss(evidence: tuple[Span, ...], truth: list[list[float]]) -> float:
     return min((abs(best.start - start) + abs(best.end - end)) / 2 for start, end in truth)
 
 
-def main(folder: str, truth: str) -> None:
-    """Prints the interview and its tally."""
+def main(folder: str, truth: str) -> int:
+    """Prints the interview and its tally; returns the exit code: 0 when enough answers are right."""
     questions = json.loads(Path(truth).read_text(encoding="utf-8"))["questions"][:ASKED]
     began = time.perf_counter()
     memory = Memory.open(folder)
@@ -66,9 +66,10 @@ def main(folder: str, truth: str) -> None:
         f"\n{right} of {len(questions)} right (goal {GOAL}), evidence within {WITHIN:.0f} s in {near},"
         f" median {sorted(spent)[len(spent) // 2]:.0f} ms a question"
     )
+    return 0 if right >= GOAL else 1
 
 
 if __name__ == "__main__":
     if len(sys.argv) != 3:
         sys.exit("usage: python examples/demo.py MEMORY TRUTH.json")
-    main(sys.argv[1], sys.argv[2])
+    sys.exit(main(sys.argv[1], sys.argv[2]))
