@@ -218,7 +218,7 @@ def test_shipped_model_answers_clips_it_never_saw(shipped):
             marks.setdefault(kind, []).append(fine)
     share = {kind: float(np.mean(fine)) for kind, fine in marks.items()}
     assert share["describe"] >= 0.6, share
-    assert np.mean([share[kind] for kind in ("act", "object", "where", "room", "colour")]) >= 0.8, share
+    assert np.mean([share[kind] for kind in ("act", "object", "where", "room", "colour")]) >= 0.85, share
 
 
 @torch.inference_mode()
