@@ -42,7 +42,7 @@ def test_twenty_steps_learn_and_resume_to_the_same_bits(tmp_path, monkeypatch):
     small(monkeypatch)
     told = []
     facts = train_tiny(tmp_path / "whole", plans=SMOKE, exam_pages=12, progress=lambda *a: told.append(a))
-    assert told == [(stage, n, 20) for stage in ("eye", "script", "clips") for n in range(1, 21)]
+    assert told == [(stage, n, 20) for stage in ("eye", "films", "script", "clips") for n in range(1, 21)]
     for stage in ("eye", "script"):
         losses = facts["stages"][stage]
         assert losses["last_loss"] < 0.9 * losses["first_loss"], (stage, losses)

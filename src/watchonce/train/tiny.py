@@ -1,9 +1,10 @@
 """`watchonce train tiny`: the curriculum of the model that ships, from random numbers to a saved folder.
 
-Three stages, each resumable to the batch. eye: the vision tower and the connector learn the code of facts
-from crowded scenes. script: the language model learns to read notes and the code, taken from scripts, no
-frame painted. clips: both together, on painted clips of fresh worlds. This file does not know which
-questions there are, nor how the saved model is asked.
+Four stages, each resumable to the batch. eye: the vision tower and the connector learn the code of facts
+from crowded scenes. films: the same on frames of films too, where the object in hand must win; from the
+start they keep the eye from learning anything. script: the language model learns to read notes and the
+code, taken from scripts, no frame painted. clips: both together, on painted clips of fresh worlds. This
+file does not know which questions there are, nor how the saved model is asked.
 """
 
 from __future__ import annotations
@@ -38,7 +39,10 @@ StageProgress = Callable[[str, int, int], None]  # stage, steps done, steps in a
 
 AIDS = {"acts": 0.4, "lines": 0.2, "matches": 0.4, "seen": 0.4}  # weights of the scaffold
 PLANS = {
-    "eye": Plan(steps=3600, rate=1.5e-3, warm_up=80, weights={"code": 8.0, "film": 10.0, "active": 0.5}),
+    "eye": Plan(steps=3600, rate=1.5e-3, warm_up=80, weights={"code": 8.0}),
+    "films": Plan(
+        steps=1200, rate=7.0e-4, floor=0.02, warm_up=30, weights={"code": 8.0, "film": 10.0, "active": 0.5}
+    ),
     "script": Plan(steps=2200, rate=1.5e-3, warm_up=100, floor=0.3, weights=AIDS),
     "clips": Plan(
         steps=2000,
@@ -50,7 +54,7 @@ PLANS = {
         weights={"acts": 0.4, "seen": 0.2, "lines": 0.05, "matches": 0.05, "notes": 0.6},
     ),
 }
-SCENES, FRAMES = 32, 24  # of an eye step: crowded scenes, and frames of each of two films
+SCENES, FRAMES = 32, 24  # of a films step: crowded scenes, and frames of each of two films
 WORLDS = 3  # that the clips of a step come from
 
 
@@ -85,7 +89,7 @@ class Pupil:
         nn.init.normal_(model.model.connector.modality_projection.proj.weight, std=0.002)
         return Pupil(model, Speller(tokenizer), torch.from_numpy(codes()), Scaffold())
 
-    def eye_losses(self, eye: Eye, rng: np.random.Generator) -> Losses:
+    def film_losses(self, eye: Eye, rng: np.random.Generator) -> Losses:
         """Crowded scenes, and frames of two fresh films."""
         films = film_batch(rng, [training_world(rng) for _ in range(2)], FRAMES)
         return eye.losses(*eye_batch(rng, SCENES)) | eye.film_losses(*films)
@@ -198,7 +202,8 @@ def train_tiny(
     }
     eye = Eye(model)
     parts: dict[str, tuple[nn.Module, Callable[[np.random.Generator], Losses]]] = {
-        "eye": (eye, lambda rng: pupil.eye_losses(eye, rng)),
+        "eye": (eye, lambda rng: eye.losses(*eye_batch(rng))),
+        "films": (eye, lambda rng: pupil.film_losses(eye, rng)),
         "script": (Language(pupil), pupil.script_losses),
         "clips": (Joined(pupil), pupil.clip_losses),
     }
