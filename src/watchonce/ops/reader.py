@@ -1,0 +1,336 @@
+"""The encoder-decoder that answers relational questions from token records, whoever chose the records.
+
+Long-VMNet (arXiv 2503.13707, section 3.3) and its baseline TubeDETR (arXiv 2203.16434) share it, so the
+weights of one start the other. Not in either paper, and each a switch of `Shape`: a bias on attention
+by how well a record matches what is given (`match`), by its distance in time (`near`), a key for "nothing"
+(`sink`), and boxes relative to the place attended to (`anchor`). This file knows no memory and no file.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from watchonce.ops.attention import EXCLUDED, DecoderLayer, EncoderLayer, KeyValue
+from watchonce.ops.position import cell_centres, place_code, time_code
+from watchonce.ops.records import Outputs, Questions, Records
+from watchonce.types import BadInput
+
+FUSIONS = ("late", "grid", "pooled", "concat")
+ESTIMATORS = ("counterfactual", "gather")
+
+
+@dataclass(frozen=True)
+class Shape:
+    """The size of a network and the ways it may differ from the papers.
+
+    fusion: where the question meets the records: `late` in the decoder alone (the encoder's work on a
+    memory is done once), `grid` by multiplying each record with the object's feature of the same cell
+    (the papers), `pooled` with the object's mean, `concat` by joining the object's tokens to the records.
+    temperature: the longest wavelength of time codes is 2 pi times this, in seconds.
+    """
+
+    activities: tuple[str, ...]
+    features: int = 128
+    grid: tuple[int, int] = (4, 4)
+    width: int = 96
+    heads: int = 4
+    inner: int = 192
+    layers: int = 1
+    sampler_layers: int = 1
+    dropout: float = 0.0
+    temperature: float = 100.0
+    fusion: str = "late"
+    estimator: str = "counterfactual"
+    scale: float = 1.0  # of scores against Gumbel noise of variance 1.6; above 1 where lots are kept
+    match: bool = True
+    near: bool = True
+    sink: bool = True
+    anchor: bool = True
+
+    def __post_init__(self) -> None:
+        if self.fusion not in FUSIONS or self.estimator not in ESTIMATORS:
+            raise BadInput(
+                f"fusion must be one of {', '.join(FUSIONS)} and estimator one of {', '.join(ESTIMATORS)}, "
+                f"got {self.fusion!r} and {self.estimator!r}"
+            )
+        if self.width % (4 * self.heads) or not self.activities:
+            raise BadInput(
+                f"a width divisible by 4 x heads and at least one activity are needed, got width "
+                f"{self.width}, {self.heads} heads, {len(self.activities)} activities"
+            )
+
+    @property
+    def cells(self) -> int:
+        """G: records a frame has."""
+        return self.grid[0] * self.grid[1]
+
+
+@dataclass(frozen=True, eq=False)
+class Known:
+    """What the reader keeps of a video (late fusion): nothing in it depends on a question.
+
+    layers: keys and values of each decoder layer. looks: `[B, L, d]`, unit vectors compared with the
+    object's. acts: `[B, L, C]` logits, what a record shows being done. gate: `[B, L]` or None.
+    """
+
+    layers: tuple[KeyValue, ...]
+    looks: Tensor
+    acts: Tensor
+    time: Tensor
+    patch: Tensor
+    open: Tensor
+    gate: Tensor | None
+
+    def rows(self, index: Tensor) -> Known:
+        """Some of the videos, or one video several times: int64 over B."""
+        layers = tuple(KeyValue(key[index], value[index]) for key, value in self.layers)
+        columns = (self.looks, self.acts, self.time, self.patch, self.open)
+        gate = None if self.gate is None else self.gate[index]
+        return Known(layers, *(v[index] for v in columns), gate)  # type: ignore[arg-type]
+
+
+class Projection(nn.Module):
+    """Frozen features to the width of the network: linear, then LayerNorm; for records and objects alike."""
+
+    def __init__(self, features: int, width: int) -> None:
+        super().__init__()
+        self.linear, self.norm = nn.Linear(features, width), nn.LayerNorm(width)
+
+    def forward(self, feat: Tensor) -> Tensor:
+        return self.norm(self.linear(feat))
+
+
+class Match(nn.Module):
+    """How well a record fits what a question gives: its look the object's, what is done the activity."""
+
+    def __init__(self, width: int, activities: int) -> None:
+        super().__init__()
+        self.look = nn.Sequential(nn.Linear(width, width), nn.GELU(), nn.Linear(width, width))
+        self.act = nn.Sequential(nn.Linear(width, width), nn.GELU(), nn.Linear(width, activities))
+        self.sharp = nn.Parameter(torch.tensor([math.log(10.0), 5.0]))  # of the cosine: log scale, offset
+
+    def looks(self, x: Tensor) -> Tensor:
+        """Unit vectors `[..., d]` of records or of an object."""
+        return functional.normalize(self.look(x), dim=-1)
+
+    def same(self, looks: Tensor, object_: Tensor) -> Tensor:
+        """Logits `[B, L]` that a record shows the object: looks `[B or 1, L, d]`, object `[B, d]`."""
+        scale, offset = self.sharp
+        shared = object_ @ looks[0].T if len(looks) == 1 else (looks @ object_[..., None])[..., 0]
+        return shared * scale.exp() - offset
+
+
+class Nearness(nn.Module):
+    """A penalty on attention per second of distance, learned per head, before and after apart."""
+
+    def __init__(self, heads: int) -> None:
+        super().__init__()
+        rate = torch.logspace(-2, 0, max(1, heads - 1))
+        rate = torch.cat([torch.full((1,), 1e-4), rate])[-heads:] if heads > 1 else rate
+        self.rate = nn.Parameter(rate.log().repeat(2, 1))
+
+    def forward(self, query: Tensor, key: Tensor) -> Tensor:
+        """Times `[B, Q]` and `[B or 1, L]` -> `[B, H, Q, L]`, 0 and below."""
+        late = query[:, None, :, None] - key[:, None, None, :]
+        before, after = self.rate.exp()[:, None, :, None, None]
+        return -(before * late.clamp(min=0) + after * (-late).clamp(min=0))
+
+
+class Reader(nn.Module):
+    """Records and questions to Outputs."""
+
+    centres: Tensor
+    places: Tensor
+
+    def __init__(self, shape: Shape) -> None:
+        super().__init__()
+        d, kinds = shape.width, len(shape.activities)
+        self.shape = shape
+        self.project = Projection(shape.features, d)
+        self.activity = nn.Linear(kinds, d)
+        self.pool = nn.Linear(d, 1)  # which cells of a crop show the object
+        self.query = nn.Parameter(torch.randn(d) * 0.02)
+        sizes = (d, shape.heads, shape.inner, shape.dropout)
+        self.encoder = nn.ModuleList([EncoderLayer(*sizes) for _ in range(shape.layers)])
+        self.decoder = nn.ModuleList([DecoderLayer(*sizes, sink=shape.sink) for _ in range(shape.layers)])
+        self.norm = nn.LayerNorm(d)
+        self.label, self.box = nn.Linear(d, kinds), nn.Linear(d, 4)
+        self.start, self.end = nn.Linear(d, 1), nn.Linear(d, 1)
+        self.mix = nn.Parameter(torch.zeros(shape.heads)) if shape.anchor else None
+        self.match = Match(d, kinds) if shape.match else None
+        self.near = nn.ModuleList(
+            [Nearness(shape.heads) for _ in range(2 * shape.layers if shape.near else 0)]
+        )
+        # Weights on the logs of match to object and activity, and on seconds outside the window.
+        self.trust = nn.Parameter(torch.tensor([1.5, 1.5, 1.0]).repeat(shape.heads, 1))
+        self.register_buffer("centres", cell_centres(shape.grid), persistent=False)
+        self.register_buffer("places", place_code(shape.grid, d), persistent=False)
+
+    # -- what is known of a video
+
+    def code(self, records: Records) -> Tensor:
+        """Position codes of records: when plus where, `[B, L, d]`."""
+        return time_code(records.time, self.shape.width, self.shape.temperature) + self.places[records.patch]
+
+    def know(self, records: Records, gate: Tensor | None = None) -> Known:
+        """Everything about records that no question changes; late fusion only."""
+        if self.shape.fusion != "late":
+            raise BadInput(
+                f"fusion {self.shape.fusion!r} reads anew for every question; only 'late' can cache"
+            )
+        return self._encode(records, self.project(records.feat), self.code(records), records.valid, gate)
+
+    def _encode(self, records: Records, x: Tensor, code: Tensor, open_: Tensor, gate: Tensor | None) -> Known:
+        """x, code `[B, L + E, d]`, open_, gate `[B, L + E]`; the first L of them are the records."""
+        plain = x[:, : records.room]
+        for number, layer in enumerate(self.encoder):
+            # Later layers see the chosen alone: one exact counterfactual, not a product of several.
+            x = layer(x, code, open_, gate if number == 0 or gate is None else gate.detach())
+        layers = tuple(cast(DecoderLayer, layer).cross.project(x + code, x) for layer in self.decoder)
+        none = x.new_zeros(*plain.shape[:2], 0)
+        looks, acts = (none, none) if self.match is None else (self.match.looks(plain), self.match.act(plain))
+        return Known(layers, looks, acts, records.time, records.patch, open_, gate)
+
+    # -- questions
+
+    def read(
+        self,
+        records: Records,
+        questions: Questions,
+        gate: Tensor | None = None,
+        known: Known | None = None,
+    ) -> Outputs:
+        """Outputs for B questions about B videos' records, or about one video (`known` of batch 1).
+
+        gate: `[B, L]`, 1 = kept, 0 = not, with or without gradient. known: from `know`, instead of the
+        records (which are then not looked at); its own gate holds.
+        """
+        item = None if questions.object is None else self.project(questions.object)
+        deed = None
+        if questions.activity is not None:
+            one = functional.one_hot(questions.activity, len(self.shape.activities)).to(self.query.dtype)
+            deed = self.activity(one)
+        if known is None:
+            late = self.shape.fusion == "late"
+            known = self.know(records, gate) if late else self._fused(records, item, deed, gate)
+        thing = None if item is None else self._pooled(item)
+        target = self.query
+        if self.shape.fusion == "late":
+            target = target + sum(v for v in (thing, deed) if v is not None)
+        else:
+            target = target.expand(len(questions), -1)
+        return self._decode(target, thing, questions, known)
+
+    def _pooled(self, item: Tensor) -> Tensor:
+        share = torch.softmax(self.pool(item + self.places), dim=1)
+        return (share * item).sum(dim=1)
+
+    def _fused(
+        self, records: Records, item: Tensor | None, deed: Tensor | None, gate: Tensor | None
+    ) -> Known:
+        """The papers' encoder input: records meet the object, and its tokens and the activity's join them."""
+        x, code, fusion = self.project(records.feat), self.code(records), self.shape.fusion
+        extra: list[Tensor] = []
+        codes: list[Tensor] = []
+        if item is not None:
+            if fusion == "grid":
+                x = x * item.gather(1, records.patch[..., None].expand(-1, -1, item.shape[2]))
+            elif fusion == "pooled":
+                x = x * item.mean(dim=1, keepdim=True)
+            extra.append(item)
+            codes.append(self.places.expand_as(item))
+        if deed is not None:
+            extra.append(deed[:, None])
+            codes.append(torch.zeros_like(extra[-1]))
+        x, code = torch.cat([x, *extra], dim=1), torch.cat([code, *codes], dim=1)
+        more = x.shape[1] - records.room
+        gate = None if gate is None else functional.pad(gate, (0, more), value=1.0)
+        return self._encode(records, x, code, functional.pad(records.valid, (0, more), value=True), gate)
+
+    # -- answers
+
+    def _decode(self, target: Tensor, thing: Tensor | None, questions: Questions, known: Known) -> Outputs:
+        x = target[:, None].expand(-1, questions.times.shape[1], -1)
+        code = time_code(questions.times, self.shape.width, self.shape.temperature)
+        shows, acts = self._matches(thing, questions, known)
+        bias = self._bias(questions, known, shows, acts)
+        among = torch.where(questions.there, 0.0, EXCLUDED)[:, None, None, :]
+        said: list[Outputs] = []
+        for number, layer in enumerate(self.decoder):
+            near, cross = among, bias
+            if self.shape.near:
+                near = among + self.near[2 * number](questions.times, questions.times)
+                distance = self.near[2 * number + 1](questions.times, known.time)
+                cross = bias + functional.pad(distance, (0, bias.shape[-1] - distance.shape[-1]))
+            kept = known.layers[number]
+            x, weights = layer(x, code, kept, near=near, bias=cross, gate=known.gate)
+            said.append(self._heads(self.norm(x), weights, questions, known, shows, acts))
+        last = said[-1]
+        return Outputs(
+            last.activity, last.boxes, last.start, last.end, last.weight, shows, acts, tuple(said[:-1])
+        )
+
+    def _matches(
+        self, thing: Tensor | None, questions: Questions, known: Known
+    ) -> tuple[Tensor | None, Tensor | None]:
+        """Logits `[B, L]` that a record shows the given object, and the given activity."""
+        if self.match is None:
+            return None, None
+        shows = None if thing is None else self.match.same(known.looks, self.match.looks(thing))
+        if questions.activity is None:
+            return shows, None
+        count = len(questions)
+        acts = known.acts.expand(count, -1, -1)
+        return shows, acts.gather(2, questions.activity[:, None, None].expand(-1, acts.shape[1], 1))[..., 0]
+
+    def _bias(self, questions: Questions, known: Known, shows: Tensor | None, acts: Tensor | None) -> Tensor:
+        """`[B, H, 1, L + E]`: what is not there is shut out, what fits badly or lies outside comes last."""
+        look, act, away = self.trust.T[:, None, :, None, None]
+        first, last = questions.window[:, :1], questions.window[:, 1:]
+        outside = (first - known.time).clamp(min=0) + (known.time - last).clamp(min=0)
+        bias = -away.abs() * outside[:, None, None, :] if self.shape.near else outside[:, None, None, :] * 0.0
+        if shows is not None:
+            bias = bias + look * functional.logsigmoid(shows)[:, None, None, :]
+        if self.match is not None:
+            # An activity question asks which: any will do.
+            acts = known.acts.logsumexp(dim=-1) if acts is None else acts
+            bias = bias + act * functional.logsigmoid(acts)[:, None, None, :]
+        bias = functional.pad(bias, (0, known.open.shape[1] - bias.shape[-1]))
+        return bias + torch.where(known.open, 0.0, EXCLUDED)[:, None, None, :]
+
+    def _heads(
+        self,
+        x: Tensor,
+        weights: Tensor,
+        questions: Questions,
+        known: Known,
+        shows: Tensor | None,
+        acts: Tensor | None,
+    ) -> Outputs:
+        there, room = questions.there, known.time.shape[1]
+        weights = weights[..., :room]
+        count = there.sum(dim=1, keepdim=True).clamp(min=1)
+        spent = ((weights.mean(dim=1) * there[..., None]).sum(dim=1) / count).detach()
+        if questions.kind == "activity":
+            pooled = (x * there[..., None]).sum(dim=1) / count
+            return Outputs(activity=self.label(pooled), weight=spent, shows=shows, acts=acts)
+        if questions.kind == "object":
+            return Outputs(boxes=self._boxes(x, weights, known), weight=spent, shows=shows, acts=acts)
+        start, end = (torch.where(there, head(x)[..., 0], -math.inf) for head in (self.start, self.end))
+        return Outputs(start=start, end=end, weight=spent, shows=shows, acts=acts)
+
+    def _boxes(self, x: Tensor, weights: Tensor, known: Known) -> Tensor:
+        """`[B, Q, 4]`; with an anchor the centre is an offset from the mean place attended to."""
+        raw = self.box(x)
+        if self.mix is None:
+            return torch.sigmoid(raw)
+        share = torch.einsum("h,bhql->bql", torch.softmax(self.mix, 0), weights)
+        share = share / share.sum(dim=-1, keepdim=True).clamp(min=1e-6)
+        anchor = torch.logit(share @ self.centres[known.patch], eps=1e-3)
+        return torch.sigmoid(raw + functional.pad(anchor, (0, 2), value=-1.0))
