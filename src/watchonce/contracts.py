@@ -112,6 +112,25 @@ class VLM(Protocol):
         ...
 
 
+class Vision(Protocol):
+    """A vision tower alone: frames and pictures of objects as grids of tokens in one space."""
+
+    name: str  # "tiny", a folder's name, a hub id or "timm:..."
+    revision: str  # digest of the weights, of how pixels are prepared and of the grid
+    size: tuple[int, int]  # (height, width) in pixels of the frames `encode` expects
+    grid: tuple[int, int]  # (rows, columns) of tokens a frame becomes
+    width: int  # of a token
+    core: tuple[int, ...]  # the cells of `encode_object` that hold the object, not what surrounds it
+
+    def encode(self, frames: FrameBatch) -> Tokens:
+        """`rows * columns` tokens a frame, row by row, in time order; each frame's hang on it alone."""
+        ...
+
+    def encode_object(self, image: np.ndarray) -> Tensor:
+        """A crop of an object, uint8 `[3, h, w]` of any size, as float32 `[rows * columns, width]`."""
+        ...
+
+
 class TextEmbedder(Protocol):
     """Sentences to unit vectors."""
 
@@ -128,6 +147,7 @@ class Bodies:
 
     vlm: VLM | None = None
     text: TextEmbedder | None = None
+    vision: Vision | None = None
 
 
 class Part(ABC):
@@ -176,10 +196,14 @@ class Memory(Part):
 
     kind = "memory"
     carrier: ClassVar[str]  # "tokens" | "kv" | "weights" | "notes"
+    sees: ClassVar[str] = "vlm"  # whose tokens `write` is handed: "vlm" | "vision" | "none"
 
     @abstractmethod
     def write(self, frames: FrameBatch, tokens: Tokens | None, budget: Budget) -> None:
-        """Takes the next window, later than all before it; either may be empty, tokens None without a VLM."""
+        """Takes the next window, later than all before it; either may be empty.
+
+        tokens: of the body named by `sees`; None for "none", and where there is no VLM.
+        """
 
     def add_notes(self, notes: Sequence[Note]) -> None:
         """Takes notes that came with the file (subtitles); the default lets them go."""
@@ -204,6 +228,7 @@ class Answerer(Part):
     """Recall and question in, answer and evidence out."""
 
     kind = "answer"
+    at_once: ClassVar[int] = 1  # questions it is glad to be handed in one call
 
     @abstractmethod
     def answer(self, recalls: Sequence[Recall], queries: Sequence[Query]) -> list[Answer]:

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from watchonce.contracts import Prompt, Reply
 from watchonce.models import layout
 from watchonce.models.adapter import mount
+from watchonce.models.grid import place
 from watchonce.models.language import Language, batches, take
 from watchonce.models.layout import Shown, Template
 from watchonce.models.pixels import PixelRule
@@ -117,7 +118,6 @@ class LocalVLM(ABC):
         An odd last frame of a pairing model is encoded with itself; the copy adds no time.
         """
         weight = next(self.model.parameters())
-        per = self.grid[0] * self.grid[1]
         sets = -(-len(frames) // self.pair)
         seen = []
         for first in range(0, len(frames), self.chunk):
@@ -126,21 +126,8 @@ class LocalVLM(ABC):
                 pixels = torch.cat([pixels, pixels[-1:].expand(short, -1, -1, -1)])
             seen.append(self.see(pixels.to(weight.device, weight.dtype)))
         data = torch.cat(seen).flatten(0, 1) if seen else weight.new_zeros(0, self.token_width)
-        assert len(data) == sets * per, f"{sets} frame sets gave {len(data)} tokens, not {sets} x {per}"
-        rows, columns = self.grid
-        y = (torch.arange(rows, dtype=torch.float32) + 0.5) / rows
-        x = (torch.arange(columns, dtype=torch.float32) + 0.5) / columns
         last = np.minimum(np.arange(1, sets + 1) * self.pair, len(frames)) - 1
-        tokens = Tokens(
-            data=data,
-            start=torch.from_numpy(frames.start[:: self.pair].copy()).repeat_interleave(per),
-            end=torch.from_numpy(frames.end[last]).repeat_interleave(per),
-            y=y.repeat_interleave(columns).repeat(sets),
-            x=x.repeat(rows * sets),
-            size=torch.ones(sets * per),
-        )
-        # Apple's GPU has no float64, and times are never narrowed: there tokens stay on the CPU.
-        return tokens.to("cpu" if weight.device.type == "mps" else weight.device)
+        return place(data, frames.start[:: self.pair], frames.end[last], self.grid)
 
     @cached_property
     def words(self) -> frozenset[str] | None:
