@@ -7,7 +7,7 @@ an excluded key the gradient of having been included. This file does not know wh
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -29,6 +29,47 @@ def gated_softmax(logits: Tensor, gate: Tensor) -> Tensor:
     best = torch.where(torch.isneginf(best), 0.0, best)
     mass = torch.exp((logits - best).clamp(max=CEILING)) * gate
     return mass / mass.sum(-1, keepdim=True).clamp(min=1e-20)
+
+
+class GatedAttention(torch.autograd.Function):
+    """`softmax` attention with the weights of `gated_softmax`, for many queries: memory O(L), not O(L^2).
+
+    Forward by fused kernels; backward row block by row block, for query, key, value and gate.
+    """
+
+    ROWS = 128
+
+    @staticmethod
+    def forward(ctx: Any, query: Tensor, key: Tensor, value: Tensor, gate: Tensor) -> Tensor:
+        """query `[B, H, Q, d]`, scaled; key, value `[B, H, L, d]`; gate `[B, L]` -> `[B, H, Q, d]`."""
+        log = torch.where(gate > 0, gate.clamp(min=1e-30).log(), EXCLUDED).to(query.dtype)
+        mask = log[:, None, None].expand(-1, 1, query.shape[2], -1)
+        mixed = functional.scaled_dot_product_attention(query, key, value, mask, scale=1.0)
+        ctx.save_for_backward(query, key, value, gate, mixed)
+        return mixed
+
+    @staticmethod
+    def backward(ctx: Any, given: Tensor) -> tuple[Tensor, ...]:  # type: ignore[override]
+        query, key, value, gate, mixed = ctx.saved_tensors
+        h = gate[:, None, None]
+        to_query, to_key, to_value = torch.zeros_like(query), torch.zeros_like(key), torch.zeros_like(value)
+        to_gate = torch.zeros_like(gate)
+        for first in range(0, query.shape[2], GatedAttention.ROWS):
+            rows = slice(first, first + GatedAttention.ROWS)
+            q, g = query[:, :, rows], given[:, :, rows]
+            logits = q @ key.transpose(-1, -2)
+            best = logits.masked_fill(h <= 0, EXCLUDED).amax(-1, keepdim=True)
+            mass = logits.sub_(best).clamp_(max=CEILING).exp_()
+            mass /= (mass * h).sum(-1, keepdim=True).clamp(min=1e-20)
+            gain = g @ value.transpose(-1, -2)
+            gain -= (g * mixed[:, :, rows]).sum(-1, keepdim=True)
+            weight = mass * h
+            to_value += weight.transpose(-1, -2) @ g
+            to_gate += mass.mul_(gain).sum((1, 2))
+            weight *= gain
+            to_query[:, :, rows] = weight @ key
+            to_key += weight.transpose(-1, -2) @ q
+        return to_query, to_key, to_value, to_gate
 
 
 class KeyValue(NamedTuple):
@@ -87,10 +128,17 @@ class Attention(nn.Module):
             weights = weights[..., :-1]
         return self.out(mixed.transpose(1, 2).flatten(2)), weights
 
-    def within(self, x: Tensor, code: Tensor, *, open_: Tensor) -> Tensor:
-        """Self-attention over `[B, L, d]` by fused kernels: keys where `open_` `[B, L]`, no weights kept."""
+    def within(self, x: Tensor, code: Tensor, *, open_: Tensor, gate: Tensor | None = None) -> Tensor:
+        """Self-attention over `[B, L, d]` by fused kernels: keys where `open_` and by `gate`, `[B, L]` each.
+
+        Where the gate carries a gradient there is no dropout of weights.
+        """
         known = self.project(x + code, x)
         q = self._split(self.query(x + code))
+        if gate is not None:
+            q = q / math.sqrt(q.shape[-1])
+            mixed: Tensor = GatedAttention.apply(q, known.key, known.value, gate * open_)  # type: ignore[assignment]
+            return self.out(mixed.transpose(1, 2).flatten(2))
         mask = torch.where(open_, 0.0, EXCLUDED).to(q.dtype)[:, None, None, :].expand(-1, 1, x.shape[1], -1)
         rate = self.dropout if self.training else 0.0
         mixed = functional.scaled_dot_product_attention(q, known.key, known.value, mask, rate)
@@ -135,11 +183,7 @@ class EncoderLayer(nn.Module):
 
     def forward(self, x: Tensor, code: Tensor, open_: Tensor, gate: Tensor | None = None) -> Tensor:
         """`[B, L, d]` -> `[B, L, d]`; keys where `open_` `[B, L]`, weighted by `gate` `[B, L]` if given."""
-        if gate is None:
-            mixed = self.attention.within(x, code, open_=open_)
-        else:
-            known = self.attention.project(x + code, x)
-            mixed, _ = self.attention(x + code, known, gate=gate * open_)
+        mixed = self.attention.within(x, code, open_=open_, gate=gate)
         x = self.norms[0](x + self.drop(mixed))
         return self.norms[1](x + self.drop(self.feed(x)))
 
