@@ -28,6 +28,7 @@ SYSTEM = (
     "Answer the question from the numbered, dated notes alone. Begin with the numbers of the notes that prove"
     " the answer, like [2]. If the notes do not contain the answer, say: not found."
 )
+NO = re.compile(r"no\b", re.IGNORECASE)
 PIECES = 8  # parts of a token recall that evidence is looked for in
 
 
@@ -106,8 +107,10 @@ class Plain(Answerer):
     ) -> tuple[Span, ...]:
         if cited:
             return tuple(Span(n.start, n.end, reply.sure) for n in (recall.notes[i - 1] for i in cited))
-        if not said:
-            return ()
+        if not said or (NO.match(said) and YES_NO.match(query.text)):
+            return ()  # no stretch of a video proves a "no"
+        if recall.tokens is None and len(recall.notes) == 1:
+            return (replace(recall.notes[0].span, score=reply.sure),)
         if recall.tokens is not None:
             pieces = [
                 (Span(float(t.start.min()), float(t.end.max())), t) for t in split(recall.tokens, PIECES)
