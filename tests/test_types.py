@@ -10,7 +10,7 @@ import torch
 
 from tests.parts import frames_for, tokens_for
 from watchonce.contracts import Budget
-from watchonce.types import BadInput, Coverage, FrameBatch, Note, Span, Tokens
+from watchonce.types import BadInput, Coverage, FrameBatch, Note, Query, Span, Tokens
 
 
 def test_a_batch_with_wrong_times_is_not_born() -> None:
@@ -81,3 +81,17 @@ def test_budget_and_coverage() -> None:
             Budget(**wrong)
     assert Coverage(100.0, 50.0, 10, 5, 1.0).fraction == 0.5
     assert Coverage(0.0, 0.0, 0, 0, None).fraction == 0.0
+
+
+def test_a_query_asks_for_the_third_of_three() -> None:
+    crop = np.zeros((3, 8, 8), np.uint8)
+    span = Span(0, 9)
+    assert Query("why?").asks == "words"
+    assert Query("why?", span=span).asks == "words"
+    assert Query(image=crop, span=span).asks == "activity"
+    assert Query(activity="cut", span=span).asks == "object"
+    assert Query(activity="cut", image=crop).asks == "time"
+    assert Query(activity="cut", image=crop, span=span).asks == "time"
+    for half in (Query(activity="cut"), Query(image=crop)):
+        with pytest.raises(BadInput, match="give a span as well"):
+            _ = half.asks

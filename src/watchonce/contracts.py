@@ -130,6 +130,10 @@ class Vision(Protocol):
         """A crop of an object, uint8 `[3, h, w]` of any size, as float32 `[rows * columns, width]`."""
         ...
 
+    def encode_objects(self, images: Sequence[np.ndarray]) -> Tensor:
+        """Several crops, float32 `[N, rows * columns, width]`; each one's rows hang on it alone."""
+        ...
+
 
 class TextEmbedder(Protocol):
     """Sentences to unit vectors."""
@@ -228,6 +232,7 @@ class Answerer(Part):
     """Recall and question in, answer and evidence out."""
 
     kind = "answer"
+    understands: ClassVar[tuple[str, ...]] = ("words",)  # the values of `Query.asks` it can answer
     at_once: ClassVar[int] = 1  # questions it is glad to be handed in one call
 
     @abstractmethod

@@ -7,12 +7,13 @@ The order of work is the pipeline's, the files are the library's.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from watchonce import library, pipeline, recipe
-from watchonce.contracts import VLM, Bodies, TextEmbedder
+from watchonce.contracts import VLM, Bodies, TextEmbedder, Vision
 from watchonce.library import Catalogue
 from watchonce.recipe import Recipe
 from watchonce.types import Answer, BadInput, Note, Query, Span, Video
@@ -21,6 +22,9 @@ DRAWN_TAG = "watchonce drawn world"
 NO_MODEL = (
     "no model was given and the tiny one that ships only knows drawn films: keeping scenes, subtitles and"
     " pictures; add --model (a hub id, a folder or an http endpoint) for descriptions"
+)
+STRANGE = (
+    "seeing with the tiny vision tower, which was taught on drawn films alone: expect little of this film"
 )
 
 
@@ -36,6 +40,13 @@ def _text(where: str) -> TextEmbedder | None:
     from watchonce.models.text import load_text
 
     return load_text(where)
+
+
+@lru_cache(maxsize=4)
+def _vision(where: str) -> Vision:
+    from watchonce.models.vision import load_vision
+
+    return load_vision(where)
 
 
 def is_drawn(video: Video) -> bool:
@@ -54,11 +65,46 @@ def choose_model(video: Video, wanted: str) -> tuple[str | None, str]:
     return None, NO_MODEL
 
 
-def bodies_for(vlm: str | None, text: str) -> Bodies:
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """Where the models of a watch are, and a line that says why these. `seer` is the one that sees."""
+
+    vlm: str | None
+    vision: str | None
+    line: str
+
+    @property
+    def seer(self) -> str | None:
+        """The place of the model that looks at the frames."""
+        return self.vision or self.vlm
+
+
+def sees_by_vision(plan: Recipe) -> bool:
+    """Whether a recipe's frames are for a vision tower and not for a vision-language model."""
+    memory = plan.part("memory")
+    return plan.tables["models"]["vision"] != "none" or getattr(memory, "sees", "vlm") == "vision"
+
+
+def choose_models(plan: Recipe, video: Video, model: str | None = None) -> Chosen:
+    """The models of a recipe for a video; `model` goes before the recipe's own, for whichever sees."""
+    named = {kind: str(where) for kind, where in plan.tables["models"].items()}
+    if not sees_by_vision(plan):
+        where, line = choose_model(video, model or named["vlm"])
+        return Chosen(where, None, line)
+    vision = model or named["vision"]
+    line = f"seeing with the vision tower of {vision}"
+    if vision == "tiny" and not is_drawn(video):
+        line = STRANGE
+    vlm = None if named["vlm"] in ("auto", "none") else named["vlm"]
+    return Chosen(vlm, None if vision == "none" else vision, line)
+
+
+def bodies_for(vlm: str | None, text: str, vision: str | None = None) -> Bodies:
     """Loads the models of a recipe; raises MissingPackage or BadInput with the cure."""
     return Bodies(
         vlm=None if vlm is None else _vlm(vlm),
         text=None if text == "none" else _text(text),
+        vision=None if vision is None else _vision(vision),
     )
 
 
@@ -83,20 +129,21 @@ def watch(
 
     plan = recipe if isinstance(recipe, Recipe) else _recipe(recipe, overrides)
     video = open_video(Path(path))
-    where, line = choose_model(video, model or str(plan.tables["models"]["vlm"]))
+    chosen = choose_models(plan, video, model)
     if tell is not None:
-        tell(line)
-    bodies = bodies_for(where, str(plan.tables["models"]["text"]))
+        tell(chosen.line)
+    bodies = bodies_for(chosen.vlm, str(plan.tables["models"]["text"]), chosen.vision)
     catalogue = Catalogue()
     folder = Path(out) if out is not None else catalogue.folder / "memories" / f"{Path(path).stem}.memory"
     args = {} if report is None else {"report": report}
     pipeline.watch(video, folder, plan, bodies, force=force, catalogue=catalogue, **args)
-    if bodies.vlm is not None and where is not None:
-        folder_of = Path(where).expanduser()
-        # "tiny" is the model that ships, even where a folder of that name lies around
-        own = where != "tiny" and folder_of.is_dir()
-        catalogue.remember_model(bodies.vlm.revision, str(folder_of.resolve()) if own else where)
-    return Memory.open(folder, model=where or "none")
+    for body, where in ((bodies.vlm, chosen.vlm), (bodies.vision, chosen.vision)):
+        if body is not None and where is not None:
+            folder_of = Path(where).expanduser()
+            # "tiny" is the model that ships, even where a folder of that name lies around
+            own = where != "tiny" and folder_of.is_dir()
+            catalogue.remember_model(body.revision, str(folder_of.resolve()) if own else where)
+    return Memory.open(folder, model=chosen.seer or "none")
 
 
 def _recipe(name: str, overrides: Sequence[str]) -> Recipe:
@@ -115,21 +162,27 @@ class Memory:
     def open(cls, where: str | Path, *, model: str | None = None) -> Memory:
         """Opens a memory by folder or by catalogue name.
 
-        model: where its VLM is now, if it is not where it was; "none" asks without one. Raises
-        DamagedMemory, and BadInput when the model is not the one that wrote the memory.
+        model: where the model that saw the video is now, if it is not where it was; "none" asks without
+        it. Raises DamagedMemory, and BadInput when the model is not the one that wrote the memory.
         """
         catalogue = Catalogue()
         stored = library.load(catalogue.resolve(str(where)))
         tables = {k: v for k, v in stored.manifest["recipe"].items() if k != "name"}
         plan = recipe.from_tables(stored.manifest["recipe"]["name"], tables)
-        wrote = stored.manifest["models"]["vlm"]
-        place = model if model is not None else _find_model(wrote, catalogue)
-        bodies = bodies_for(None if place == "none" else place, str(plan.tables["models"]["text"]))
-        if wrote and bodies.vlm is not None and bodies.vlm.revision != wrote["revision"]:
-            raise BadInput(
-                f"{stored.path.name} was written by {wrote['name']} {wrote['revision'][:12]}, but {place} is"
-                f" {bodies.vlm.revision[:12]}; give that --model, or --model none to search the notes"
-            )
+        wrote = stored.manifest["models"]
+        by_vision = sees_by_vision(plan)
+        vision = _place(wrote.get("vision"), model if by_vision else None, catalogue)
+        vlm = _place(wrote["vlm"], None if by_vision else model, catalogue)
+        bodies = bodies_for(vlm, str(plan.tables["models"]["text"]), vision)
+        for body, written, place in (
+            (bodies.vlm, wrote["vlm"], vlm),
+            (bodies.vision, wrote.get("vision"), vision),
+        ):
+            if body is not None and written and body.revision != written["revision"]:
+                raise BadInput(
+                    f"{stored.path.name} was written by {written['name']} {written['revision'][:12]}, but"
+                    f" {place} is {body.revision[:12]}; {_cure(body is bodies.vision)}"
+                )
         return cls(stored, bodies, plan)
 
     @property
@@ -171,18 +224,26 @@ class Memory:
         return pipeline.ask(self.parts, queries)
 
 
-def _find_model(wrote: Mapping[str, str] | None, catalogue: Catalogue) -> str:
-    """Where the model that wrote a memory is on this machine."""
+def _place(wrote: Mapping[str, str] | None, given: str | None, catalogue: Catalogue) -> str | None:
+    """Where a model that wrote a memory is on this machine; None to do without."""
+    if given is not None:
+        return None if given == "none" else given
     if wrote is None:
-        return "none"
+        return None
     known = catalogue.model(wrote["revision"])
     if known is not None:
         return known
-    if wrote["name"] == "tiny":
-        return "tiny"
+    if wrote["name"] == "tiny" or wrote["name"].startswith("timm:"):
+        return wrote["name"]
     if "/" in wrote["name"]:
         return wrote["name"]  # a hub id finds itself
     raise BadInput(
         f"the memory was written by {wrote['name']} ({wrote['revision'][:12]}), which this machine has not"
-        " seen; give its folder with --model, or --model none to search the notes"
+        " seen; give its folder with --model, or --model none to ask without it"
     )
+
+
+def _cure(seen: bool) -> str:
+    if seen:
+        return "give that --model, or watch the video again with this one"
+    return "give that --model, or --model none to search the notes"

@@ -15,8 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from watchonce import __version__, library
-from watchonce.contracts import Bodies, MemoryState
+from watchonce import __version__, discovery, library
+from watchonce.contracts import VLM, Answerer, Bodies, Memory, MemoryState, Vision
 from watchonce.journal import Journal
 from watchonce.library import Catalogue
 from watchonce.ops.segment import sketch
@@ -92,7 +92,8 @@ class _Walk:
         self.video, self.bodies, self.journal, self.report = video, bodies, journal, report
         self.budget = plan.budget
         self.parts: Parts = plan.parts(bodies)
-        self.size = bodies.vlm.size if bodies.vlm is not None else SMALL
+        self.seer = _seer(self.parts.memory, bodies)
+        self.size = self.seer.size if self.seer is not None else SMALL
         self.coverage: Coverage | None = None  # of the windows written by this run and those before it
         self.thumbs = 0  # the next thumbnail's number
         self.began = time.monotonic()
@@ -167,8 +168,8 @@ class _Walk:
     def _write(self, frames: FrameBatch) -> None:
         self._keep_thumbs(frames)
         tokens: Tokens | None = None
-        if self.bodies.vlm is not None and len(frames):
-            tokens = self.bodies.vlm.encode(frames)
+        if self.seer is not None and len(frames):
+            tokens = self.seer.encode(frames)
             if self.parts.compress is not None:
                 tokens = self.parts.compress.compress(tokens, None, self.budget)
         self.parts.memory.write(frames, tokens, self.budget)
@@ -228,10 +229,21 @@ def _ahead(items: Iterator[Any], depth: int = 2) -> Generator[Any, None, None]:
         thread.join()
 
 
+def _seer(memory: Memory, bodies: Bodies) -> VLM | Vision | None:
+    """The one body that looks at the frames; BadInput when the memory cannot do without and has none."""
+    if memory.sees == "vision" and bodies.vision is None:
+        raise BadInput(
+            f"{type(memory).__name__} sees with a vision tower and has none; add --model tiny, or"
+            " --set models.vision=tiny"
+        )
+    return {"vlm": bodies.vlm, "vision": bodies.vision, "none": None}[memory.sees]
+
+
 def _frame_means(frames: FrameBatch, bodies: Bodies) -> np.ndarray:
-    if bodies.vlm is None:
+    eye = bodies.vlm or bodies.vision
+    if eye is None:
         raise BadInput("the signal 'frame' needs a model; add --model")
-    tokens = bodies.vlm.encode(frames)
+    tokens = eye.encode(frames)
     starts, data = tokens.start.cpu().numpy(), tokens.data.float().cpu().numpy()
     first = np.unique(starts)  # one a frame, or one a pair of frames
     means = np.stack([data[starts == moment].mean(axis=0) for moment in first])
@@ -250,6 +262,7 @@ def _job(video: Video, plan: Recipe, bodies: Bodies) -> dict[str, Any]:
         "recipe": plan.as_dict(),
         "vlm": None if bodies.vlm is None else bodies.vlm.revision,
         "text": None if bodies.text is None else bodies.text.name,
+        "vision": None if bodies.vision is None else bodies.vision.revision,
         "version": __version__,
     }
 
@@ -257,7 +270,10 @@ def _job(video: Video, plan: Recipe, bodies: Bodies) -> dict[str, Any]:
 def _manifest(
     video: Video, plan: Recipe, bodies: Bodies, job: Mapping[str, Any], state: MemoryState, coverage: Coverage
 ) -> dict[str, Any]:
-    vlm = None if bodies.vlm is None else {"name": bodies.vlm.name, "revision": bodies.vlm.revision}
+    vlm, vision = (
+        None if body is None else {"name": body.name, "revision": body.revision}
+        for body in (bodies.vlm, bodies.vision)
+    )
     text = None if bodies.text is None else {"name": bodies.text.name}
     kinds: dict[str, int] = {}
     for note in state.notes:
@@ -272,7 +288,7 @@ def _manifest(
             "width": video.width,
             "height": video.height,
         },
-        "models": {"vlm": vlm, "text": text},
+        "models": {"vlm": vlm, "text": text, "vision": vision},
         "recipe": plan.as_dict(),
         "job": dict(job),
         "coverage": asdict(coverage),
@@ -285,16 +301,44 @@ def _manifest(
 
 
 def ask(parts: Parts, queries: Sequence[Query]) -> list[Answer]:
-    """Reads the memory for each query and answers; costs are per query. The video is not touched."""
+    """Reads the memory for each query and answers, as many at once as the answerer likes.
+
+    Costs are per query: its own reading, and its share of the answering. The video is not touched.
+    """
     for query in queries:
-        if not query.text.strip() and query.activity is None and query.image is None:
+        if query.asks not in parts.answer.understands:
+            raise BadInput(_misunderstood(query.asks, parts.answer))
+        if query.asks == "words" and not query.text.strip():
             raise BadInput("the question is empty; ask something, for example: what happened at 1:30?")
-    answers = []
+    size = parts.answer.at_once
+    batches = [queries[first : first + size] for first in range(0, len(queries), size)]
+    return [answer for batch in batches for answer in _ask_at_once(parts, batch)]
+
+
+def _misunderstood(kind: str, answerer: Answerer) -> str:
+    able = [
+        name
+        for name, cls in discovery.parts("answer").items()
+        if issubclass(cls, Answerer) and kind in cls.understands
+    ]
+    asked = "in words" if kind == "words" else f"for the {kind}"
+    mine = f"{type(answerer).__name__} answers only {', '.join(answerer.understands)}"
+    return (
+        f"this question asks {asked}, and {mine};"
+        f" watch the video again with an answerer that can: {', '.join(able) or 'none is installed'}"
+    )
+
+
+def _ask_at_once(parts: Parts, queries: Sequence[Query]) -> list[Answer]:
+    recalls, readings = [], []
     for query in queries:
         began = time.perf_counter()
-        recall = parts.memory.read(query)
-        reading = time.perf_counter() - began
-        answer = parts.answer.answer([recall], [query])[0]
-        cost = replace(answer.cost, seconds=time.perf_counter() - began, recall=reading)
-        answers.append(replace(answer, cost=cost))
-    return answers
+        recalls.append(parts.memory.read(query))
+        readings.append(time.perf_counter() - began)
+    began = time.perf_counter()
+    answers = parts.answer.answer(recalls, queries)
+    share = (time.perf_counter() - began) / len(queries)
+    return [
+        replace(answer, cost=replace(answer.cost, seconds=reading + share, recall=reading))
+        for answer, reading in zip(answers, readings, strict=True)
+    ]

@@ -22,7 +22,7 @@ from watchonce.types import BadInput
 
 TABLES = ("models", "budget", "select", "compress", "memory", "answer", "train")
 DEFAULTS: dict[str, dict[str, Any]] = {
-    "models": {"vlm": "auto", "text": "none"},
+    "models": {"vlm": "auto", "text": "none", "vision": "none"},
     "budget": {},
     "select": {"name": "uniform"},
     "compress": {},

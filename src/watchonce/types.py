@@ -218,6 +218,26 @@ class Query:
     activity: str | None = None
     before: float | None = None  # seconds; nothing that starts later may be used
 
+    @property
+    def asks(self) -> str:
+        """What is asked for: "words", or of a relational query "activity", "object" or "time".
+
+        A query with neither activity nor image asks in words. With both it asks when, inside `span` if
+        that is given. BadInput for one of them without a span: that asks for two things at once.
+        """
+        if self.activity is None and self.image is None:
+            return "words"
+        if self.activity is not None and self.image is not None:
+            return "time"
+        if self.span is None:
+            given, missing = (
+                ("an object", "an activity")
+                if self.image is not None
+                else (f"the activity {self.activity!r}", "an object")
+            )
+            raise BadInput(f"{given} alone asks for two things at once; give a span as well, or {missing}")
+        return "object" if self.image is None else "activity"
+
 
 @dataclass(frozen=True, slots=True)
 class Note:

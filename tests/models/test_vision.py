@@ -60,6 +60,8 @@ def test_what_a_frame_becomes_does_not_hang_on_its_company(eye: SmolEye) -> None
     for part in (slice(0, 1), slice(3, 40), slice(17, 20)):
         assert torch.equal(eye.encode(frames[part]).data.view(-1, 16, 128), whole[part])
     assert len(eye.encode(frames[0:0])) == 0
+    crops = [frames.pixels[0, :, 10:40, 20:50], frames.pixels[9, :, 30:50, 40:90]]
+    assert torch.equal(eye.encode_objects(crops)[1], eye.encode_object(crops[1]))
 
 
 def test_the_revision_is_of_the_tower_alone(eye: SmolEye, tmp_path: Path) -> None:

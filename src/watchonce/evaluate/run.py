@@ -152,9 +152,8 @@ class _Work:
     def _watch(self, progress: Callable[[str, float, float], None]) -> dict[str, Any]:
         """Watches the film once; returns what that cost."""
         self.video: Video = open_video(self.film.path)
-        wanted = self.model or str(self.plan.tables["models"]["vlm"])
-        where, _ = memory.choose_model(self.video, wanted)
-        bodies = memory.bodies_for(where, str(self.plan.tables["models"]["text"]))
+        chosen = memory.choose_models(self.plan, self.video, self.model)
+        bodies = memory.bodies_for(chosen.vlm, str(self.plan.tables["models"]["text"]), chosen.vision)
         out = self.folder / f"{self.film.path.stem}.memory"
         began = time.monotonic()
         pipeline.watch(

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -74,9 +74,19 @@ class Eye(ABC):
 
     def encode_object(self, image: np.ndarray) -> Tensor:
         """A crop of an object, uint8 `[3, h, w]` of any size, as `[rows * columns, width]`; BadInput."""
-        _check_crop(image)
+        return self.encode_objects([image])[0]
+
+    @torch.no_grad()
+    def encode_objects(self, images: Sequence[np.ndarray]) -> Tensor:
+        """Crops of any sizes as `[N, rows * columns, width]`; each by itself, so that one is cheap."""
+        device = next(self.net.parameters()).device
+        found = torch.empty(len(images), self.grid[0] * self.grid[1], self.width, device=device)
         moment = np.zeros(1)
-        return self.encode(FrameBatch(self.show(image)[None], moment, moment + 1)).data
+        for row, image in enumerate(images):
+            _check_crop(image)
+            shown = FrameBatch(self.show(image)[None], moment, moment + 1)
+            found[row] = self.see(self.rule.apply(shown).to(device))[0]
+        return found
 
     def _digest(self) -> str:
         """16 hex digits over all that decides what a frame becomes: weights, pixels, grid."""
