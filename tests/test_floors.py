@@ -64,7 +64,9 @@ def test_a_method_knows_neither_files_nor_models_nor_its_neighbours(path: Path) 
         assert name.split(".")[0] in ("types", "clock", "contracts", "ops"), f"{path.name} imports {name}"
 
 
-@pytest.mark.parametrize("path", sorted((SOURCE / "bench").glob("*.py")), ids=lambda p: p.name)
+@pytest.mark.parametrize(
+    "path", sorted((SOURCE / "bench").rglob("*.py")), ids=lambda p: str(p.relative_to(SOURCE))
+)
 def test_a_benchmark_names_no_model_and_no_method(path: Path) -> None:
     assert not {n.split(".")[0] for n in imports(path)} & {"models", "methods"}
 

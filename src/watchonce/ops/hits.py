@@ -39,7 +39,9 @@ def boxes_at(times: Tensor, boxes: Tensor, wanted: Tensor) -> Tensor:
     """
     if not len(times):
         raise BadInput("a tube needs at least one box")
-    after = torch.searchsorted(times, wanted.to(times.dtype)).clamp(max=len(times) - 1)
+    after = torch.searchsorted(times.contiguous(), wanted.to(times.dtype).contiguous()).clamp(
+        max=len(times) - 1
+    )
     before = (after - 1).clamp(min=0)
     gap = times[after] - times[before]
     part = torch.where(gap > 0, (wanted - times[before]) / torch.where(gap > 0, gap, 1.0), 1.0)

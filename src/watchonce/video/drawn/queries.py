@@ -166,6 +166,11 @@ def _cut(event: Event, window: Span) -> bool:
 
 
 def _boxes(truth: Truth, event: Event) -> Iterator[tuple[float, float, float, float, float]]:
-    for time in np.arange(event.start, event.end, BOX_STEP).tolist():
-        if (box := truth.box_at(event.instance, time)) is not None:
-            yield (time, *box)
+    """`Truth.box_at` all along an event, which lies in one visit and so on one track."""
+    times = np.arange(event.start, event.end, BOX_STEP)
+    for track in truth.tracks:
+        if track.instance == event.instance and track.start <= event.start < track.end:
+            sides = [np.interp(times, track.boxes[:, 0], track.boxes[:, side]) for side in range(1, 5)]
+            for time, x1, y1, x2, y2 in np.stack([times, *sides], 1).tolist():
+                if time < track.end and x2 > x1 and y2 > y1:
+                    yield time, x1, y1, x2, y2
