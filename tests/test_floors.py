@@ -21,6 +21,7 @@ FLOORS = [
     {"memory"},
     {"train", "evaluate", "picture", "doctor"},
     {"cli"},
+    {"__main__"},
 ]
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
 FILES = sorted(SOURCE.rglob("*.py"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from pathlib import Path
 from typing import Annotated, Any
@@ -132,23 +133,31 @@ def _numbers(text: str) -> list[int]:
 
 @app.command()
 def train(
-    what: Annotated[str, typer.Argument(help="What to train: tiny.")],
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the weights.")] = Path("tiny"),
+    what: Annotated[str, typer.Argument(help="What to train: tiny, long_vmnet.")],
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Folder for the weights; as what is trained.")
+    ] = None,
     scale: Annotated[float, typer.Option(help="Share of the full number of steps.")] = 1.0,
     seed: Annotated[int, typer.Option(help="Seed of weights and films.")] = 0,
     resume: Annotated[bool, typer.Option(help="Go on from the last checkpoint in --out.")] = True,
     as_json: Json = False,
 ) -> None:
-    """Train a model that ships, from nothing, on drawn films."""
+    """Train a model that ships, from nothing, on drawn films.
+
+    long_vmnet may be trained by several processes: torchrun --nproc-per-node 2 -m watchonce train long_vmnet
+    """
     from watchonce import train as room
 
-    known = {"tiny": "train_tiny"}
+    known = {"tiny": "train_tiny", "long_vmnet": "train_long_vmnet"}
     if what not in known:
         raise BadInput(f"nothing called {what!r} can be trained; known: {', '.join(known)}")
+    out = out or Path(what)
     with progress_bar(f"train {what}") as bar:
         report: dict[str, Any] = getattr(room, known[what])(
             out, scale=scale, seed=seed, resume=resume, progress=lambda s, d, t: bar(s, d, t, 0.0)
         )
+    if os.environ.get("RANK", "0") != "0":  # torchrun: the first process speaks for all
+        return None
     if as_json:
         return show(report)
     write(f"{out}: trained; its model card is {out / 'README.md'}")

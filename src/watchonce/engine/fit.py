@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from watchonce.engine.checkpoint import load_checkpoint, save_checkpoint
+from watchonce.engine.peers import Peers
 from watchonce.types import BadInput, WatchonceError
 
 if TYPE_CHECKING:
@@ -68,15 +69,19 @@ def fit(
     resume: bool = True,
     progress: Progress | None = None,
     until: int | None = None,
+    peers: Peers | None = None,
 ) -> list[float]:
     """Trains `model`'s parameters that require gradients; returns the total loss of every step.
 
     `losses(step, rng)` makes a batch and returns named scalars. With `checkpoint`, the state is written
     every `plan.every` steps and at the end, and taken up from there when `resume`. `until` stops early,
-    as an interruption would, with a checkpoint. Raises Diverged at the first loss that is not finite.
+    as an interruption would, with a checkpoint. With `peers`, several processes take one step together:
+    gradients are averaged and the first process writes. Raises Diverged at the first loss that is not
+    finite.
     """
     import torch
 
+    peers = peers or Peers()
     groups = _groups(model, plan)
     optimizer = torch.optim.AdamW(groups, lr=plan.rate, betas=plan.betas, weight_decay=plan.decay)
     trained = [p for group in groups for p in group["params"]]
@@ -96,14 +101,16 @@ def fit(
             raise Diverged(f"the loss is not finite at step {step}: {values}; lower the rate ({plan.rate:g})")
         optimizer.zero_grad(set_to_none=True)
         total.backward()
+        peers.average(trained)
         torch.nn.utils.clip_grad_norm_(trained, plan.clip)
         optimizer.step()
         history.append(float(total.detach()))
-        if progress is not None:
+        if progress is not None and peers.first:
             progress(step + 1, plan.steps, {name: float(value.detach()) for name, value in named.items()})
-        if checkpoint is not None and ((step + 1) % plan.every == 0 or step + 1 == last):
+        if checkpoint is not None and peers.first and ((step + 1) % plan.every == 0 or step + 1 == last):
             facts = {"history": history, "cpu_seconds": spent + time.process_time() - began}
             save_checkpoint(checkpoint, model, optimizer, step + 1, facts)
+    peers.wait()
     return history
 
 

@@ -1,0 +1,226 @@
+"""`watchonce train long_vmnet`: from random numbers to a file of weights, examined on films not trained on.
+
+Three stages, each resumable to the batch. films: the frozen tower looks at every film once, and what it
+saw is kept. reader: questions are answered from memories that are handed over (phase A). sampler: the
+network writes its own memories and reads them (phase B). Alone or as several processes under `torchrun`.
+This file does not know how a loss comes about.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from watchonce import library
+from watchonce.engine.fit import Plan, fit
+from watchonce.engine.peers import Peers, peers_of_environment
+from watchonce.methods.long_vmnet import LongVMNet, preset
+from watchonce.train.relational.course import Course, Study
+from watchonce.train.relational.exam import sit
+from watchonce.train.relational.films import Film, FilmKey, open_film
+from watchonce.types import BadInput
+from watchonce.video.drawn.world import ACTIVITIES
+
+if TYPE_CHECKING:
+    from watchonce.contracts import Vision
+
+StageProgress = Callable[[str, int, int], None]  # stage, steps done, steps in all
+EXAMINED = ("lasting", "reservoir", "random", "stride", "oracle")  # memories of the model card
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """What a training consists of. films, exam: how many films of the splits train and val.
+
+    network: changes to the preset. study: sizes of a step (its `steps` come from the plans).
+    """
+
+    films: int = 40
+    exam: int = 4
+    seconds: float = 1800.0
+    looks: tuple[str, ...] = ("plain",)
+    preset: str = "cpu-tiny"
+    network: Mapping[str, Any] = field(default_factory=lambda: {"scale": 3.0})
+    study: Study = Study(steps=1)  # noqa: RUF009 -- frozen
+    reader: Plan = Plan(steps=600, rate=2e-3, warm_up=40, weights={"score": 0.5, "match": 0.5})  # noqa: RUF009
+    sampler: Plan = Plan(  # noqa: RUF009
+        steps=600,
+        rate=1e-3,
+        warm_up=20,
+        weights={"score": 0.5, "match": 0.5, "past_match": 0.5},
+    )
+
+
+def train_long_vmnet(
+    out: Path,
+    scale: float = 1.0,
+    seed: int = 0,
+    resume: bool = True,
+    progress: StageProgress | None = None,
+    *,
+    schedule: Schedule | None = None,
+    vision: Vision | None = None,
+    cache: Path | None = None,
+) -> dict[str, Any]:
+    """Trains the network, saves `out/long_vmnet.safetensors` and a card, and returns what the card says.
+
+    scale: times the full number of steps and films. cache: folder of the films' features, kept for the
+    next training; beside the catalogue unless given. One thread a process. Raises Diverged when a loss is
+    no longer finite.
+    """
+    if not scale > 0:
+        raise BadInput(f"--scale must be above 0, got {scale:g}")
+    torch.set_num_threads(1)
+    plan = scaled(schedule or Schedule(), scale, seed)
+    if vision is None:
+        from watchonce.models.vision import load_vision
+
+        vision = load_vision("tiny", device="cpu")
+    cache = cache or library.home() / "features"
+    with peers_of_environment() as peers:
+        report = progress if progress is not None and peers.first else _silent
+        films = films_of(plan, "train", vision, cache, peers, report)
+        torch.manual_seed(seed)
+        shape = preset(
+            plan.preset, ACTIVITIES, features=vision.width, grid=tuple(vision.grid), **plan.network
+        )
+        network = LongVMNet(shape)
+        stages = learn(network, films, plan, out, resume, peers, report)
+        facts: dict[str, Any] = {"seed": seed, "scale": scale, "stages": stages, "vision": vision.revision}
+        if peers.first:
+            facts["films"] = len(films)
+            facts["exam"] = sit(
+                network,
+                films_of(plan, "val", vision, cache, Peers(), report),
+                EXAMINED,
+                room=plan.study.room,
+                clip=plan.study.clip,
+            )
+            save_network(out / "long_vmnet.safetensors", network, facts)
+            (out / "README.md").write_text(card(facts), encoding="utf-8")
+        peers.wait()
+    return facts
+
+
+def scaled(plan: Schedule, scale: float, seed: int) -> Schedule:
+    """The schedule with so many times the steps and films, and its seeds set; never less than one batch."""
+    films = max(plan.study.batch, round(plan.films * min(1.0, scale)))
+    return replace(
+        plan,
+        films=films,
+        exam=max(1, round(plan.exam * min(1.0, scale))),
+        study=replace(plan.study, seed=seed),
+        reader=replace(plan.reader, steps=max(1, round(plan.reader.steps * scale)), seed=seed),
+        sampler=replace(plan.sampler, steps=max(1, round(plan.sampler.steps * scale)), seed=seed),
+    )
+
+
+def films_of(
+    plan: Schedule, split: str, vision: Vision, cache: Path, peers: Peers, report: StageProgress
+) -> list[Film]:
+    """The films of a split; features not kept yet are computed, each process some of them."""
+    count = plan.films if split == "train" else plan.exam
+    looks = plan.looks if split == "train" else ("plain",)
+    keys = [FilmKey(seed, split, plan.seconds, looks[seed % len(looks)]) for seed in range(count)]
+    for number, key in enumerate(keys[peers.rank :: peers.count], 1):
+        open_film(key, vision, cache)
+        report(f"films ({split})", min(number * peers.count, count), count)
+    peers.wait()
+    return [open_film(key, vision, cache) for key in keys]
+
+
+def learn(
+    network: LongVMNet,
+    films: Sequence[Film],
+    plan: Schedule,
+    out: Path,
+    resume: bool,
+    peers: Peers,
+    report: StageProgress,
+) -> dict[str, Any]:
+    """Both phases; per stage its steps, first and last loss, and CPU seconds."""
+    told = {}
+    for name, stage in (("reader", plan.reader), ("sampler", plan.sampler)):
+        study = replace(plan.study, steps=stage.steps)
+        course = Course(network, films, study, peers.rank, peers.count)
+        checkpoint = out / ".stages" / f"{name}.safetensors"
+        history = fit(
+            course,
+            course.ready if name == "reader" else course.rehearse,
+            stage,
+            checkpoint=checkpoint,
+            resume=resume,
+            progress=lambda step, steps, named, name=name: report(name, step, steps),
+            peers=peers,
+        )
+        tenth = max(1, len(history) // 10)
+        told[name] = {
+            "steps": stage.steps,
+            "first_loss": sum(history[:tenth]) / tenth,
+            "last_loss": sum(history[-tenth:]) / tenth,
+            "seconds": _seconds(checkpoint) if peers.first else 0.0,
+        }
+    return told
+
+
+def _seconds(checkpoint: Path) -> float:
+    """CPU seconds of a stage, those before an interruption counted in."""
+    from safetensors import safe_open
+
+    with safe_open(checkpoint, framework="pt") as file:
+        return float(json.loads(file.metadata()["facts"])["cpu_seconds"])
+
+
+def save_network(path: Path, network: LongVMNet, facts: Mapping[str, Any]) -> None:
+    """fp16 weights with the network's shape and the facts of its training as JSON in the header."""
+    from safetensors.torch import save_file
+
+    header = {"shape": json.dumps(asdict(network.shape)), "facts": json.dumps(facts)}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    half = {name: value.detach().half().contiguous() for name, value in network.state_dict().items()}
+    save_file(half, part, metadata=header)
+    os.replace(part, path)
+
+
+def card(facts: Mapping[str, Any]) -> str:
+    """The model card, from measured figures alone."""
+    stages = ", ".join(
+        f"{name} {s['steps']} steps ({s['seconds'] / 60:.1f} CPU-minutes)"
+        for name, s in facts["stages"].items()
+    )
+    rows = facts["exam"]
+    measures = sorted({name for row in rows.values() for name in row if not name.startswith("held")})
+    main = [n for n in measures if n.endswith(("recall@1x", ">0.3"))]
+    lines = [
+        "# long_vmnet",
+        "",
+        "A memory and a reader for relational questions, trained from scratch on drawn films of the split",
+        f"`train` ({facts['films']} films, seed {facts['seed']}) over the vision tower {facts['vision']}.",
+        f"Stages: {stages}.",
+        "",
+        "On films of the split `val`, by what fills the memory:",
+        "",
+        "| | " + " | ".join(rows) + " |",
+        "|---|" + "---|" * len(rows),
+    ]
+    lines += [
+        f"| {name} | " + " | ".join(f"{row[name]:.3f}" for row in rows.values()) + " |" for name in main
+    ]
+    lines += [
+        f"| kept tokens: {what} | "
+        + " | ".join(f"{row[f'held: {what}']:.3f}" for row in rows.values())
+        + " |"
+        for what in ("acting", "events", "first half")
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _silent(stage: str, done: int, total: int) -> None:
+    del stage, done, total
