@@ -131,8 +131,8 @@ class Nearness(nn.Module):
 
     def __init__(self, heads: int) -> None:
         super().__init__()
-        rate = torch.logspace(-2, 0, max(1, heads - 1))
-        rate = torch.cat([torch.full((1,), 1e-4), rate])[-heads:] if heads > 1 else rate
+        rate = torch.logspace(0, -2, heads)
+        rate[-1] = 1e-4  # one head starts out blind to distance
         self.rate = nn.Parameter(rate.log().repeat(2, 1))
 
     def forward(self, query: Tensor, key: Tensor) -> Tensor:
