@@ -175,7 +175,8 @@ def lot(time: Tensor, patch: Tensor, seed: int = 0) -> Tensor:
     time: seconds `[...]`, told apart by the millisecond. patch: int64 `[...]`. float64 of that shape. A
     record keeps its draw without storing it, so a file, a stream and two merged memories agree.
     """
-    mixed = torch.round(time.double() * 1000).long() * 4099 + patch + seed * -7046029254386353131
+    spread = (seed * -7046029254386353131 + 2**63) % 2**64 - 2**63  # as int64 would wrap around
+    mixed = torch.round(time.double() * 1000).long() * 4099 + patch + spread
     for shift, factor in ((30, -4658895280553007687), (27, -7723592293110705685)):  # splitmix64
         mixed = (mixed ^ ((mixed >> shift) & ((1 << (64 - shift)) - 1))) * factor
     mixed = mixed ^ ((mixed >> 31) & ((1 << 33) - 1))
