@@ -13,6 +13,7 @@ from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from watchonce.ops.attention import EncoderLayer
 from watchonce.ops.position import place_code, time_code
@@ -92,6 +93,14 @@ class LongVMNet(nn.Module):
         """The sampler's scores `[B, L]`."""
         return self.sampler(records)
 
+    def keys(self, scores: Tensor) -> Tensor:
+        """What records are kept by, before lots are added: scale x score, or x log sigmoid(score).
+
+        Bounded keys with kept lots are a reservoir weighted by chance ** scale: the sure ones share the room
+        evenly, where raw scores fill it with the few surest.
+        """
+        return self.shape.scale * (functional.logsigmoid(scores) if self.shape.bounded else scores)
+
     def select(
         self,
         records: Records,
@@ -102,11 +111,11 @@ class LongVMNet(nn.Module):
     ) -> tuple[Tensor, Tensor]:
         """The m records to keep: positions int64 `[B, min(m, L)]`, ascending, and gate `[B, L]`.
 
-        Keys are shape.scale * score + noise; of two records of one place and moment the later competes
+        The largest of `keys(scores)` + noise; of two records of one place and moment the later competes
         alone. noise: Gumbel draws `[B, L]`, None to choose without chance. scores: from `score`, if known.
         """
         scores = self.score(records) if scores is None else scores
-        keys = torch.where(records.once().valid, self.shape.scale * scores, -torch.inf)
+        keys = torch.where(records.once().valid, self.keys(scores), -torch.inf)
         return select(keys, m, tau, noise)
 
     def keep(self, records: Records, index: Tensor, gate: Tensor) -> tuple[Records, Tensor]:

@@ -48,6 +48,7 @@ class Shape:
     fusion: str = "late"
     estimator: str = "counterfactual"
     scale: float = 1.0  # of scores against Gumbel noise of variance 1.6; above 1 where lots are kept
+    bounded: bool = False  # keys from log sigmoid(score): records that are surely wanted are all alike
     match: bool = True
     near: bool = True
     sink: bool = True

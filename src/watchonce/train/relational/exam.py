@@ -69,7 +69,7 @@ def _keys(network: LongVMNet, records: Records, policy: str, step: int, seed: in
     time, patch = records.time[0], records.patch[0]
     if policy in POLICIES:
         return POLICIES[policy](time, patch, step, seed)
-    keys = network.shape.scale * network.score(records)[0]
+    keys = network.keys(network.score(records))[0]
     return keys + gumbel(lot(time, patch, seed)).float() if policy == "lasting" else keys
 
 

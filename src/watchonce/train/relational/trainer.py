@@ -46,7 +46,7 @@ class Schedule:
     seconds: float = 1800.0
     looks: tuple[str, ...] = ("plain",)
     preset: str = "cpu-tiny"
-    network: Mapping[str, Any] = field(default_factory=lambda: {"scale": 3.0})
+    network: Mapping[str, Any] = field(default_factory=lambda: {"scale": 3.0, "bounded": True})
     study: Study = Study(steps=1)  # noqa: RUF009 -- frozen
     reader: Plan = Plan(steps=600, rate=2e-3, warm_up=40, weights={"score": 0.5, "match": 0.5})  # noqa: RUF009
     sampler: Plan = Plan(  # noqa: RUF009
