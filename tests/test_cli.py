@@ -75,7 +75,7 @@ def memory(place: Path, film: dict) -> dict:
 def test_every_verb_has_help(place: Path) -> None:
     top = call(place, "--help")
     assert top.returncode == 0
-    for verb in ("watch", "ask", "info", "list", "verify", "draw", "train", "eval", "doctor"):
+    for verb in ("watch", "ask", "find", "info", "list", "verify", "draw", "train", "eval", "doctor"):
         assert f"\n  {verb} " in top.stdout
         assert "--json" in call(place, verb, "--help").stdout
 
@@ -111,6 +111,26 @@ def test_ask_prints_one_object_with_the_promised_fields(place: Path, memory: dic
     ]
 
 
+def test_find_prints_a_line_a_hit_and_goes_through_all_memories(place: Path, memory: dict) -> None:
+    (place / "talk.mp4").write_bytes((place / "home.mp4").read_bytes())
+    said_when = [("anna lifts the red cup", 5), ("bob paints", 30), ("anna drops the red cup", 70)]
+    lines = (f"{n}\n00:00:{t:02d},000 --> 00:00:{t + 4:02d},500\n{w}\n" for n, (w, t) in enumerate(said_when))
+    (place / "talk.srt").write_text(
+        "\n".join(lines).replace("00:00:70", "00:01:10").replace("00:00:74", "00:01:14")
+    )
+    said(call(place, "watch", "talk.mp4", "-o", "talk.memory", "--model", "none", "--json"))
+    found = said(call(place, "find", "talk", "red", "cup", "--json"))
+    assert found["words"] == "red cup"
+    assert sorted((h["start"], h["end"]) for h in found["hits"]) == [(5.0, 9.5), (70.0, 74.5)]
+    shown = call(place, "find", "talk", "red cup", "--most", "1").stdout.splitlines()
+    assert shown[0].startswith("00:00:05.000 - 00:00:09.500  1.00  anna lifts")
+    assert shown[1:] == ["(1 more; --most 2 prints them)"]
+    assert call(place, "find", "all", "red cup", "--most", "1").stdout.startswith("talk ")
+    assert call(place, "find", "talk", "giraffe").stdout == "not found\n"
+    late = said(call(place, "find", "talk", "red cup", "--span", "1:00-1:30", "--json"))["hits"]
+    assert [hit["start"] for hit in late] == [70.0]
+
+
 def test_watching_twice_is_one_watch(place: Path, memory: dict) -> None:
     before = (place / "home.memory" / "manifest.json").stat().st_mtime_ns
     said(call(place, "watch", "home.mp4", "-o", "home.memory", "--model", "none", "--json"))
@@ -128,6 +148,21 @@ MISTAKES = [
     (("watch", "home.mp4", "-o", "home.memory", "--model", "none", "--recipe", "everything"), 2, "--force"),
     (("watch", "home.mp4", "--model", "./no-such-folder"), None, "no-such-folder"),
     (("ask", "home.memory"), 2, "no question"),
+    (("ask", "home.memory", "--span", "1-2"), 2, "two of --activity, --object and --span"),
+    (("ask", "home.memory", "--activity", "cut"), 2, "give a span as well"),
+    (("ask", "home.memory", "--object", "cup.png"), 2, "no picture at cup.png"),
+    (("ask", "home.memory", "--object", "home.json", "--span", "1-2"), 2, "is not a picture"),
+    (("ask", "home.memory", "why?", "--activity", "cut", "--span", "1-2"), 2, "leave the words 'why?' out"),
+    (("ask", "home.memory", "--activity", "cut", "--span", "1-2", "--choice", "a"), 2, "leave --choice a"),
+    (("ask", "home.memory", "why?", "--box", "0,0,1,1"), 2, "give that picture, too"),
+    (("ask", "home.memory", "--activity", "cut", "--span", "0:01-0:09"), 2, "answers only words"),
+    (("find", "home.memory", "--object", "x.png", "--box", "0,1"), 2, "is not X1,Y1,X2,Y2"),
+    (("find", "home.memory", "--object", "x.png", "--box", "0,0,0,1"), 2, "upper left to lower right"),
+    (("find", "home.memory"), 2, "no question"),
+    (("find", "home.memory", "a", "--most", "0"), 2, "--most must be 1 or more"),
+    (("find", "all", "a", "--model", "tiny"), 2, "each of all is searched with its own"),
+    (("find", "all", "--activity", "cut", "--span", "0:01-0:09"), 2, "no memory of this machine understands"),
+    (("find", "nothing", "red"), 2, "watchonce list"),
     (("ask", "home.memory", " "), 2, "empty"),
     (("ask", "nothing", "why?"), 2, "watchonce list"),
     (("ask", "home.memory", "why?", "--span", "9"), 2, "START-END"),

@@ -151,6 +151,6 @@ def test_an_answerer_is_handed_as_many_questions_as_it_likes(
     assert [a.text for a in answers] == [f"{number}?" for number in range(7)]
     shares = [a.cost.seconds - a.cost.recall for a in answers]
     assert shares[0] == pytest.approx(shares[1]) == pytest.approx(shares[2])
-    assert 0.01 <= shares[0]
-    assert 0.03 <= shares[6]
+    assert shares[0] >= 0.01
+    assert shares[6] >= 0.03
     assert made.ask_all([]) == []

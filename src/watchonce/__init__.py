@@ -14,12 +14,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from watchonce.memory import Memory, watch
+    from watchonce.memory import Memory, find, watch
     from watchonce.types import Answer, Note, Query, Span
     from watchonce.video import open_video
 
 __version__ = "0.1.0"
-__all__ = ["Answer", "Memory", "Note", "Query", "Span", "ask", "open_video", "watch"]
+__all__ = ["Answer", "Memory", "Note", "Query", "Span", "ask", "find", "open_video", "watch"]
 
 _HOMES = {
     "Answer": "types",
@@ -27,6 +27,7 @@ _HOMES = {
     "Note": "types",
     "Query": "types",
     "Span": "types",
+    "find": "memory",
     "open_video": "video",
     "watch": "memory",
 }

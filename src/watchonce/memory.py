@@ -1,4 +1,4 @@
-"""What a person holds: `watch(path)` gives a Memory, `memory.ask(question)` an Answer.
+"""What a person holds: `watch(path)` gives a Memory, `memory.ask(question)` an Answer, `find(query)` hits.
 
 Chooses the models (never silently: `model_line` says which and why), and remembers where they were.
 The order of work is the pipeline's, the files are the library's.
@@ -6,17 +6,20 @@ The order of work is the pipeline's, the files are the library's.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from watchonce import library, pipeline, recipe
 from watchonce.contracts import VLM, Bodies, TextEmbedder, Vision
 from watchonce.library import Catalogue
 from watchonce.recipe import Recipe
-from watchonce.types import Answer, BadInput, Note, Query, Span, Video
+from watchonce.types import Answer, BadInput, Note, Query, Span, Video, WatchonceError
+
+if TYPE_CHECKING:
+    import numpy as np
 
 DRAWN_TAG = "watchonce drawn world"
 NO_MODEL = (
@@ -207,21 +210,80 @@ class Memory:
 
     def ask(
         self,
-        question: str | Query,
+        question: str | Query = "",
         *,
         choices: Sequence[str] = (),
         span: Span | None = None,
+        image: np.ndarray | None = None,
+        activity: str | None = None,
         before: float | None = None,
     ) -> Answer:
         """Answers one question; the video is not needed. See `Query` for the fields."""
-        query = (
-            question if isinstance(question, Query) else Query(question, tuple(choices), span, before=before)
-        )
-        return self.ask_all([query])[0]
+        if not isinstance(question, Query):
+            question = Query(question, tuple(choices), span, image, activity, before)
+        return self.ask_all([question])[0]
 
     def ask_all(self, queries: Sequence[Query]) -> list[Answer]:
         """Answers many questions in one call, in order."""
         return pipeline.ask(self.parts, queries)
+
+    def understands(self, query: Query) -> bool:
+        """Whether `find` can look for this here: words among notes, the rest by its answerer."""
+        if query.asks == "words":
+            return bool(self.notes)
+        return query.asks in self.parts.answer.understands
+
+    def find(self, query: Query) -> list[Hit]:
+        """Where the memory holds what the query is about, best first; boxes in time order.
+
+        In words: the notes its memory recalls. Raises BadInput for a query it does not understand.
+        """
+        name = library.memory_name(self.path)
+        if query.asks == "words":
+            notes = self.parts.memory.read(query).notes
+            return [Hit(name, n.start, n.end, n.score, n.text) for n in notes]
+        answer = self.ask(query)
+        if query.asks == "object":
+            return [Hit(name, t, t, None, query.activity or "", tuple(box)) for t, *box in answer.boxes]
+        if query.asks == "time":
+            return [Hit(name, s.start, s.end, s.score, query.activity or "") for s in answer.evidence]
+        assert query.span is not None, "asks == 'activity' has a span"
+        return [Hit(name, query.span.start, query.span.end, p, what) for what, p in answer.activities]
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """Something found in a memory: from `start` to `end` seconds; a box has a moment, start == end."""
+
+    memory: str
+    start: float
+    end: float
+    score: float | None
+    text: str  # a note, or the activity
+    box: tuple[float, ...] | None = None  # x1, y1, x2, y2 in 0..1
+
+
+def find(query: Query, *, tell: Callable[[str], None] | None = None) -> list[Hit]:
+    """What all memories of this machine hold of a query; the best scores first, boxes by time.
+
+    tell: called with a line for every memory that could not be searched. Raises BadInput when none could.
+    """
+    catalogue = Catalogue()
+    hits: list[Hit] = []
+    searched = 0
+    for row in catalogue.rows():
+        try:
+            opened = Memory.open(row["path"])
+            if opened.understands(query):
+                hits += opened.find(query)
+                searched += 1
+        except WatchonceError as error:
+            if tell is not None:
+                tell(f"{row['name']} was not searched: {error}")
+    if not searched:
+        kind = "words" if query.asks == "words" else f"the question for the {query.asks}"
+        raise BadInput(f"no memory of this machine understands {kind}; see `watchonce list`")
+    return sorted(hits, key=lambda hit: (-(hit.score or 0.0), hit.memory, hit.start))
 
 
 def _place(wrote: Mapping[str, str] | None, given: str | None, catalogue: Catalogue) -> str | None:

@@ -26,9 +26,10 @@ def main(arguments: list[str] | None = None) -> None:
     as_json = "--json" in given
     # Several threads on a busy machine cost more than they bring; OMP_NUM_THREADS overrides.
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 2) // 2)))
+    from watchonce.cli import asking  # noqa: F401 -- its verbs enter the app
     from watchonce.cli.making import app
 
-    if arguments is None and given[:1] in (["ask"], ["watch"]):
+    if arguments is None and given[:1] in (["ask"], ["find"], ["watch"]):
         # transformers imports torchvision wherever it finds it, which costs a question several seconds;
         # our adapters prepare pictures themselves. None is the import system's own word for "not here".
         sys.modules.setdefault("torchvision", None)  # type: ignore[arg-type]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,8 +10,7 @@ import typer
 
 from watchonce import __version__
 from watchonce.cli.output import progress_bar, say, show, time_range, write
-from watchonce.clock import clock, parse_clock, parse_span
-from watchonce.types import Answer, BadInput, Query
+from watchonce.clock import clock
 
 app = typer.Typer(
     add_completion=False,
@@ -85,99 +83,6 @@ def watch(
     return None
 
 
-@app.command()
-def ask(
-    memory: Where,
-    question: Annotated[list[str] | None, typer.Argument(help="One question, or several.")] = None,
-    questions: Annotated[
-        str | None, typer.Option(help="A file with a question a line; - reads stdin.")
-    ] = None,
-    choice: Annotated[list[str] | None, typer.Option(help="An option to choose from; repeat it.")] = None,
-    span: Annotated[str | None, typer.Option(help="Only this stretch: START-END.")] = None,
-    before: Annotated[str | None, typer.Option(help="Use nothing later than this time.")] = None,
-    model: Model = None,
-    picture: Annotated[Path | None, typer.Option(help="Draw timeline and evidence into this PNG.")] = None,
-    as_json: Json = False,
-) -> None:
-    """Ask a memory; the video is not needed any more."""
-    texts = list(question or []) + _lines(questions)
-    if not texts:
-        raise BadInput('no question was given; write watchonce ask MEMORY "what happened at 1:30?"')
-    if picture is not None and len(texts) > 1:
-        raise BadInput(f"--picture draws one question, {len(texts)} were given; ask them one at a time")
-    limits: dict[str, Any] = {"choices": tuple(choice or ())}
-    limits["span"] = parse_span(span) if span is not None else None
-    limits["before"] = parse_clock(before) if before is not None else None
-    if picture is not None:
-        from watchonce.picture import check_path
-
-        check_path(picture)  # before a model is loaded for nothing
-    began = time.perf_counter()
-    from watchonce.memory import Memory
-
-    opened = Memory.open(memory, model=model)
-    load = time.perf_counter() - began
-    for text in texts:
-        query = Query(text, **limits)
-        answer = opened.ask(query)
-        if picture is not None:
-            from watchonce.picture import draw_answer
-
-            draw_answer(opened, query, answer, picture)
-        if as_json:
-            show({"question": text, **_answer(answer), "timing": _timing(load, answer), **_source(opened)})
-        else:
-            _print_answer(text if len(texts) > 1 else "", answer)
-    return
-
-
-def _lines(source: str | None) -> list[str]:
-    if source is None:
-        return []
-    try:
-        text = sys.stdin.read() if source == "-" else Path(source).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadInput(f"--questions {source}: {error}; give a UTF-8 text file, or -") from error
-    return [line.strip() for line in text.splitlines() if line.strip()]
-
-
-def _answer(answer: Answer) -> dict[str, Any]:
-    evidence = [
-        {"start": s.start, "end": s.end, "score": s.score, "text": time_range(s.start, s.end)}
-        for s in answer.evidence
-    ]
-    return {
-        "answer": answer.text,
-        "choice": answer.choice,
-        "scores": list(answer.scores),
-        "evidence": evidence,
-        "not_found": answer.not_found,
-    }
-
-
-def _timing(load: float, answer: Answer) -> dict[str, float]:
-    cost = answer.cost
-    return {
-        "load": round(load, 6),
-        "recall": round(cost.recall, 6),
-        "answer": round(cost.seconds - cost.recall, 6),
-        "total": round(cost.seconds, 6),
-    }
-
-
-def _source(opened: Any) -> dict[str, Any]:
-    wrote = opened.manifest["models"]["vlm"]
-    return {"memory": opened.path.name, "model": wrote["name"] if wrote and opened.bodies.vlm else None}
-
-
-def _print_answer(question: str, answer: Answer) -> None:
-    if question:
-        write(f"\n{question}")
-    write(answer.text)
-    for span in answer.evidence:
-        write(f"  {time_range(span.start, span.end)}" + (f"  {span.score:.2f}" if span.score else ""))
-
-
 def _info(opened: Any) -> dict[str, Any]:
     manifest = opened.manifest
     items = ", ".join(f"{count} {kind} notes" for kind, count in sorted(manifest["notes"].items()))
@@ -205,8 +110,8 @@ def info(memory: Where, as_json: Json = False) -> None:
     write(f"memory    {found['memory']}  {found['bytes'] / 1e6:.2f} MB, {found['items']}")
     write(f"source    {source['name']}  {clock(source['duration'])}  {source['width']}x{source['height']}")
     write(f"content   {source['fingerprint']}")
-    vlm = models["vlm"]
-    write(f"model     {vlm['name'] + ' ' + vlm['revision'][:12] if vlm else 'none'}")
+    seer = models["vlm"] or models.get("vision")
+    write(f"model     {seer['name'] + ' ' + seer['revision'][:12] if seer else 'none'}")
     write(f"recipe    {found['recipe']['name']}  (watchonce {found['version']})")
     write(
         f"coverage  watched {clock(coverage['watched'])} of {clock(coverage['declared'])}, kept"
