@@ -116,6 +116,13 @@ def test_every_frame_equals_a_plain_loop(folder: Path, film: Film) -> None:
 
 
 @pytest.mark.parametrize("film", KINDS + LOOSE, ids=lambda f: f.name)
+def test_stamps_are_the_starts_of_all_frames(folder: Path, film: Film) -> None:
+    video = open_video(made(folder, film))
+    starts = np.concatenate([batch.start for batch in video.frames()])
+    np.testing.assert_array_equal(video.stamps(), starts)
+
+
+@pytest.mark.parametrize("film", KINDS + LOOSE, ids=lambda f: f.name)
 def test_serial_parallel_and_resumed_readings_agree(folder: Path, film: Film) -> None:
     path = made(folder, film)
     serial, parallel = open_video(path, threads=1), open_video(path, threads=3)

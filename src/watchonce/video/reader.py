@@ -120,6 +120,15 @@ class FileVideo:
             source.close()
         return self.clock.seconds(max(ends)) if ends else 0.0
 
+    def stamps(self) -> np.ndarray:
+        """The start of every picture shown, float64 `[F]`, seconds; every packet is read, none decoded."""
+        source = open_source(self.path)
+        try:
+            shown = [stamp for piece in Demuxer(source).onward(True) for stamp in piece.stamps]
+        finally:
+            source.close()
+        return np.array([self.clock.seconds(stamp) for stamp in shown], np.float64)
+
     @property
     def coverage(self) -> Coverage:
         """The receipt of the latest reading, as far as it has been handed over."""

@@ -38,8 +38,9 @@ class RestQuery:
     """One query with its answer.
 
     activity: given `ref` (the object) and `window`; right are `labels`, all that is done to it there.
-    object: given `activity` and the one segment; right are `boxes`, of the object it is done to. time:
-    given `ref`, `activity` and `window`; right are `segments`. Activities are numbers, named by the film.
+    object: given `activity` and the one segment; right are `boxes`, of the object it is done to, and just
+    as much each tube of `others`, where it is done to several. time: given `ref`, `activity` and `window`;
+    right are `segments`. Activities are numbers, named by the film.
     """
 
     qid: str
@@ -53,6 +54,12 @@ class RestQuery:
     instance_id: int
     ref: Sight | None
     boxes: tuple[TimedBox, ...] = ()
+    others: tuple[tuple[TimedBox, ...], ...] = ()
+
+    @property
+    def tubes(self) -> tuple[tuple[TimedBox, ...], ...]:
+        """All that is right to an object query."""
+        return (self.boxes, *self.others)
 
     @property
     def span(self) -> Span:
@@ -73,6 +80,7 @@ class RestQuery:
             "instance_id": self.instance_id,
             "ref": None if self.ref is None else {**asdict(self.ref), "box": list(self.ref.box)},
             "boxes": [list(row) for row in self.boxes],
+            "others": [[list(row) for row in tube] for tube in self.others],
             "n_gt": len(self.labels) if self.kind == "activity" else len(self.segments),
         }
 
@@ -93,7 +101,8 @@ class RestQuery:
             ref=None
             if shown is None
             else Sight(str(shown["video_id"]), float(shown["time"]), _box(shown["box"])),
-            boxes=tuple((float(row[0]), *_box(row[1:])) for row in row["boxes"]),
+            boxes=_tube(row["boxes"]),
+            others=tuple(_tube(tube) for tube in row.get("others", ())),
         )
         if (fault := _fault(query)) is not None:
             raise ValueError(fault)
@@ -194,7 +203,7 @@ def _fault(query: RestQuery) -> str | None:
         return "a query without an answer"
     if (query.kind == "activity") != (query.activity is None):
         return "an activity where it is asked for, or none where it is given"
-    if query.kind == "object" and (not query.boxes or len(query.segments) != 1):
+    if query.kind == "object" and (not all(query.tubes) or len(query.segments) != 1):
         return "an object query without one segment and its boxes"
     if query.kind != "object" and query.ref is None:
         return "a query without a sight of its object"
@@ -206,6 +215,10 @@ def _span(pair: Sequence[float]) -> Span:
     if not (math.isfinite(start) and math.isfinite(end)):
         raise ValueError(f"a span from {start} to {end}")
     return Span(start, end)
+
+
+def _tube(rows: Sequence[Sequence[float]]) -> tuple[TimedBox, ...]:
+    return tuple((float(row[0]), *_box(row[1:])) for row in rows)
 
 
 def _box(values: Sequence[float]) -> tuple[float, float, float, float]:

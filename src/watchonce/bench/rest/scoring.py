@@ -72,9 +72,12 @@ def _activity(query: RestQuery, scores: Tensor | None) -> dict[str, float]:
 def _tube(query: RestQuery, times: Tensor | None, boxes: Tensor | None) -> float:
     if times is None or boxes is None or not len(times):
         return 0.0
-    true = torch.tensor(query.boxes, dtype=torch.float64)
-    there = boxes_at(times.double(), boxes.double(), true[:, 0])
-    return v_iou(there, true[:, 1:], torch.ones(len(true), dtype=torch.bool))
+    found = []
+    for tube in query.tubes:
+        true = torch.tensor(tube, dtype=torch.float64)
+        there = boxes_at(times.double(), boxes.double(), true[:, 0])
+        found.append(v_iou(there, true[:, 1:], torch.ones(len(true), dtype=torch.bool)))
+    return max(found)
 
 
 @dataclass(frozen=True, eq=False)
