@@ -38,6 +38,7 @@ class Shape:
     activities: tuple[str, ...]
     features: int = 128
     grid: tuple[int, int] = (4, 4)
+    core: tuple[int, ...] = ()  # the cells of a crop that hold the object; none named = any may
     width: int = 96
     heads: int = 4
     inner: int = 192
@@ -55,6 +56,8 @@ class Shape:
     anchor: bool = True
 
     def __post_init__(self) -> None:
+        for name in ("activities", "grid", "core"):  # lists, where they come from JSON
+            object.__setattr__(self, name, tuple(getattr(self, name)))
         if self.fusion not in FUSIONS or self.estimator not in ESTIMATORS:
             raise BadInput(
                 f"fusion must be one of {', '.join(FUSIONS)} and estimator one of {', '.join(ESTIMATORS)}, "
@@ -229,7 +232,10 @@ class Reader(nn.Module):
         return self._decode(target, thing, questions, known)
 
     def _pooled(self, item: Tensor) -> Tensor:
-        share = torch.softmax(self.pool(item + self.places), dim=1)
+        places = self.places
+        if self.shape.core:
+            item, places = item[:, list(self.shape.core)], places[list(self.shape.core)]
+        share = torch.softmax(self.pool(item + places), dim=1)
         return (share * item).sum(dim=1)
 
     def _fused(
@@ -280,12 +286,12 @@ class Reader(nn.Module):
     def _matches(
         self, thing: Tensor | None, questions: Questions, known: Known
     ) -> tuple[Tensor | None, Tensor | None]:
-        """Logits `[B, L]` that a record shows the given object, and the given activity."""
+        """Logits `[B, L]` that a record shows the given object, and the given activity (or any, if asked)."""
         if self.match is None:
             return None, None
         shows = None if thing is None else self.match.same(known.looks, self.match.looks(thing))
         if questions.activity is None:
-            return shows, None
+            return shows, known.acts.logsumexp(dim=-1).expand(len(questions), -1)
         count = len(questions)
         acts = known.acts.expand(count, -1, -1)
         return shows, acts.gather(2, questions.activity[:, None, None].expand(-1, acts.shape[1], 1))[..., 0]
@@ -298,9 +304,7 @@ class Reader(nn.Module):
         bias = -away.abs() * outside[:, None, None, :] if self.shape.near else outside[:, None, None, :] * 0.0
         if shows is not None:
             bias = bias + look * functional.logsigmoid(shows)[:, None, None, :]
-        if self.match is not None:
-            # An activity question asks which: any will do.
-            acts = known.acts.logsumexp(dim=-1) if acts is None else acts
+        if acts is not None:
             bias = bias + act * functional.logsigmoid(acts)[:, None, None, :]
         bias = functional.pad(bias, (0, known.open.shape[1] - bias.shape[-1]))
         return bias + torch.where(known.open, 0.0, EXCLUDED)[:, None, None, :]

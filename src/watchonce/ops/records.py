@@ -8,7 +8,7 @@ network, no loss and no file.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import torch
@@ -156,7 +156,8 @@ class Outputs:
 
     activity: `[B, C]` logits. boxes: `[B, Q, 4]` centre x, y, width, height in 0..1. start, end: `[B, Q]`
     logits, -inf where there is no query. weight: `[B, L]` attention on each record, summing to at most 1.
-    shows, acts: `[B, L]` logits: this record shows the object asked about, this record shows the activity.
+    shows, acts: `[B, L]` logits: this record shows the object asked about; it shows the activity given, or
+    any activity at all where that is what is asked.
     """
 
     activity: Tensor | None = None
@@ -167,6 +168,11 @@ class Outputs:
     shows: Tensor | None = None
     acts: Tensor | None = None
     aux: tuple[Outputs, ...] = ()
+
+    def rows(self, index: Any) -> Outputs:
+        """Some of the questions: slice, mask or index over B."""
+        columns = {name: _rows(getattr(self, name), index) for name in _OUTPUTS}
+        return Outputs(**columns, aux=tuple(layer.rows(index) for layer in self.aux))
 
 
 @dataclass(frozen=True, eq=False)
@@ -185,3 +191,14 @@ class Targets:
     end: Tensor | None = None
     shows: Tensor | None = None
     acts: Tensor | None = None
+
+    def rows(self, index: Any) -> Targets:
+        """Some of the questions: slice, mask or index over B."""
+        return Targets(**{item.name: _rows(getattr(self, item.name), index) for item in fields(self)})
+
+
+_OUTPUTS = tuple(item.name for item in fields(Outputs) if item.name != "aux")
+
+
+def _rows(value: Tensor | None, index: Any) -> Tensor | None:
+    return None if value is None else value[index]

@@ -1,0 +1,51 @@
+"""A relational network's weights as one safetensors file: fp16 tensors, its shape and facts in the header.
+
+`shipped` finds the files that come with the package by name. This file does not know which network.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from watchonce.ops.reader import Shape
+from watchonce.types import BadInput
+
+
+def shipped(name: str) -> Path:
+    """Where the package keeps `name`.safetensors; it need not exist."""
+    return Path(str(resources.files("watchonce") / "models" / "weights" / f"{name}.safetensors"))
+
+
+def save_network(path: Path, network: nn.Module, shape: Shape, facts: Mapping[str, Any]) -> None:
+    """Writes the file whole or not at all. facts: JSON values, among them `vision`, the tower's revision."""
+    header = {"shape": json.dumps(asdict(shape)), "facts": json.dumps(dict(facts))}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    half = {name: value.detach().half().contiguous() for name, value in network.state_dict().items()}
+    save_file(half, part, metadata=header)
+    os.replace(part, path)
+
+
+def load_network(path: Path) -> tuple[dict[str, Tensor], Shape, dict[str, Any]]:
+    """Tensors in float32, the shape and the facts. BadInput for a file that is missing or something else."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            header = file.metadata() or {}
+            shape, facts = Shape(**json.loads(header["shape"])), json.loads(header["facts"])
+            return {name: file.get_tensor(name).to(torch.float32) for name in file.keys()}, shape, facts  # noqa: SIM118
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
+        raise BadInput(
+            f"{path} does not hold a trained relational network ({error}); train one with "
+            "watchonce train, or leave the weights out to use the shipped ones"
+        ) from error
