@@ -75,7 +75,7 @@ def memory(place: Path, film: dict) -> dict:
 def test_every_verb_has_help(place: Path) -> None:
     top = call(place, "--help")
     assert top.returncode == 0
-    for verb in ("watch", "ask", "find", "info", "list", "verify", "draw", "train", "eval", "doctor"):
+    for verb in ("watch", "ask", "find", "show", "info", "list", "verify", "draw", "train", "eval", "doctor"):
         assert f"\n  {verb} " in top.stdout
         assert "--json" in call(place, verb, "--help").stdout
 
@@ -163,6 +163,8 @@ MISTAKES = [
     (("find", "all", "a", "--model", "tiny"), 2, "each of all is searched with its own"),
     (("find", "all", "--activity", "cut", "--span", "0:01-0:09"), 2, "no memory of this machine understands"),
     (("find", "nothing", "red"), 2, "watchonce list"),
+    (("show", "home.memory"), 2, "keeps no tokens"),
+    (("show", "home.memory", "-o", "kept.jpg"), 2, "a picture is a .png file"),
     (("ask", "home.memory", " "), 2, "empty"),
     (("ask", "nothing", "why?"), 2, "watchonce list"),
     (("ask", "home.memory", "why?", "--span", "9"), 2, "START-END"),

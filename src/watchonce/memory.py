@@ -204,6 +204,15 @@ class Memory:
         return self.stored.state.notes
 
     @property
+    def model(self) -> str | None:
+        """The name of the model it is asked with, as the video was seen; None without one."""
+        wrote = self.manifest["models"]
+        if self.bodies.vlm is not None and wrote["vlm"]:
+            return str(wrote["vlm"]["name"])
+        vision = wrote.get("vision")
+        return str(vision["name"]) if self.bodies.vision is not None and vision else None
+
+    @property
     def duration(self) -> float:
         """Seconds of the video it was made from."""
         return float(self.manifest["source"]["duration"])

@@ -118,6 +118,27 @@ def find(
     return None
 
 
+@app.command("show")
+def show_(
+    memory: Where,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="The PNG to write; NAME.png.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Draw which tokens a memory kept: from when, from where in the frame, on which frames."""
+    from watchonce.library import memory_name
+    from watchonce.memory import Memory
+    from watchonce.picture import check_path, draw_kept
+
+    if out is not None:
+        check_path(out)
+    opened = Memory.open(memory)
+    out = draw_kept(opened, out or Path(f"{memory_name(opened.path)}.png"))
+    if as_json:
+        return show({"memory": opened.path.name, "picture": str(out), "table": str(out.with_suffix(".csv"))})
+    write(f"{out}: what {opened.path.name} kept; the tokens are listed in {out.with_suffix('.csv')}")
+    return None
+
+
 def _queries(
     texts: list[str],
     choice: list[str] | None,
@@ -229,9 +250,7 @@ def _timing(load: float, answer: Answer) -> dict[str, float]:
 
 
 def _source(opened: Any) -> dict[str, Any]:
-    models, bodies = opened.manifest["models"], opened.bodies
-    seer = (models["vlm"] if bodies.vlm else None) or (models.get("vision") if bodies.vision else None)
-    return {"memory": opened.path.name, "model": seer["name"] if seer else None}
+    return {"memory": opened.path.name, "model": opened.model}
 
 
 def _print_answer(query: Query, answer: Answer, alone: bool) -> None:

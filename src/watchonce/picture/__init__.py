@@ -1,7 +1,8 @@
-"""One answer as a picture: the question, what was found, the frames that show it, and where in time it lies.
+"""Pictures: one answer, and where in time it lies; one token memory, and what it kept.
 
 Beside the PNG goes a CSV of the same name with what the colours mean: `start,end,score,text`, a note a
-line. It reads a memory and an answer; it does not know how either was made.
+line, or `start,end,y,x,size,saliency`, a token a line. It reads memories and answers; it does not know how
+either was made.
 """
 
 from __future__ import annotations
@@ -12,12 +13,15 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
+from PIL import Image
+
 from watchonce.memory import Memory
 from watchonce.ops.words import NoteIndex, asked_span, content_words
+from watchonce.picture.kept import KeptPage
 from watchonce.picture.page import Page
 from watchonce.types import Answer, BadInput, Note, Query
 
-__all__ = ["check_path", "draw_answer", "relevance"]
+__all__ = ["check_path", "draw_answer", "draw_kept", "relevance"]
 
 
 def draw_answer(memory: Memory, query: Query, answer: Answer, path: Path) -> Path:
@@ -27,12 +31,39 @@ def draw_answer(memory: Memory, query: Query, answer: Answer, path: Path) -> Pat
     """
     check_path(path)
     scored = relevance(memory, query)
-    page = Page(memory, query, answer, scored)
+    rows = [(f"{n.start:.3f}", f"{n.end:.3f}", f"{n.score or 0:.4f}", n.text) for n in scored]
+    return _save(path, Page(memory, query, answer, scored).paint(), ("start", "end", "score", "text"), rows)
+
+
+def draw_kept(memory: Memory, path: Path) -> Path:
+    """Draws which tokens a memory kept, from when and where; and the CSV beside it. Returns `path`.
+
+    Raises BadInput for a path that cannot be written and for a memory without tokens, DamagedMemory for a
+    thumbnail that is no picture.
+    """
+    check_path(path)
+    tokens = memory.parts.memory.read(Query()).tokens
+    if tokens is None or not len(tokens):
+        raise BadInput(
+            f"{memory.path.name} keeps no tokens; its notes are drawn by: watchonce ask"
+            f" {memory.path.name} QUESTION --picture {path.name}"
+        )
+    columns = [tokens.start, tokens.end, tokens.y, tokens.x, tokens.size]
+    listed = [column.tolist() for column in columns]
+    scores = [""] * len(tokens) if tokens.saliency is None else [f"{v:.4f}" for v in tokens.saliency.tolist()]
+    rows = [
+        (f"{start:.3f}", f"{end:.3f}", f"{y:.4f}", f"{x:.4f}", f"{size:g}", score)
+        for start, end, y, x, size, score in zip(*listed, scores, strict=True)
+    ]
+    return _save(path, KeptPage(memory, tokens).paint(), ("start", "end", "y", "x", "size", "saliency"), rows)
+
+
+def _save(path: Path, page: Image.Image, header: tuple[str, ...], rows: list[tuple[str, ...]]) -> Path:
     picture, table = io.BytesIO(), io.StringIO()
-    page.paint().save(picture, "PNG", optimize=True)
-    rows = csv.writer(table, lineterminator="\n")
-    rows.writerow(("start", "end", "score", "text"))
-    rows.writerows((f"{n.start:.3f}", f"{n.end:.3f}", f"{n.score or 0:.4f}", n.text) for n in scored)
+    page.save(picture, "PNG", optimize=True)
+    written = csv.writer(table, lineterminator="\n")
+    written.writerow(header)
+    written.writerows(rows)
     _replace(path.with_suffix(".csv"), table.getvalue().encode())
     _replace(path, picture.getvalue())
     return path

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image, ImageDraw, UnidentifiedImageError
+from PIL import Image
 
 from watchonce.clock import clock
 from watchonce.memory import Memory
@@ -20,16 +19,13 @@ from watchonce.picture.layout import (
     face,
     short_clock,
     side_by_side,
-    tick_step,
     wrap,
 )
-from watchonce.types import Answer, DamagedMemory, Note, Query, Span
+from watchonce.picture.sheet import BARS, EDGE, GREY, HOLE, INK, NONE, PROOF, Sheet
+from watchonce.types import Answer, Note, Query, Span
 
-TALLEST = 4000
 LANE = 84  # height of a timeline
 CARDS = 5
-PAPER, INK, GREY, FAINT = "#FFFFFF", "#1B1F24", "#66707A", "#E3E6E8"
-PROOF, NONE = "#0B62C4", "#A23B2A"
 # half of a question's words stand in half of the notes of a day: colour is kept for more than that
 HEAT = (
     (0.0, (243, 242, 238)),
@@ -40,20 +36,15 @@ HEAT = (
 )
 
 
-@dataclass
-class Page:
-    """A page that grows downwards: `y` is where the next block begins."""
+class Page(Sheet):
+    """The page of one answer."""
 
-    memory: Memory
-    query: Query
-    answer: Answer
-    notes: list[Note]
-    y: int = 52
+    def __init__(self, memory: Memory, query: Query, answer: Answer, notes: list[Note]) -> None:
+        super().__init__()
+        self.memory, self.query, self.answer, self.notes = memory, query, answer, notes
 
     def paint(self) -> Image.Image:
         """All of it, cut to its height."""
-        self.sheet = Image.new("RGB", (WIDTH, TALLEST), PAPER)
-        self.pen = ImageDraw.Draw(self.sheet)
         # Numbered by worth, laid out by time, so that the lines from card to timeline never cross.
         ranked = list(enumerate(self.answer.evidence[:CARDS], 1))
         self.proofs = sorted(ranked, key=lambda item: (item[1].start, item[1].end))
@@ -62,33 +53,26 @@ class Page:
         self._timeline(Span(0.0, max(self.memory.duration, 1e-3)), stems)
         self._closer()
         self._legend()
-        return self.sheet.crop((0, 0, WIDTH, self.y + 36))
+        return self.cut()
 
     # -- words
 
     def _head(self) -> None:
-        self._text(self.query.text.strip() or "(no question)", 34, INK, bold=True, lines=6)
+        self.text(self.query.text.strip() or "(no question)", 34, INK, bold=True, lines=6)
         self.y += 10
         if self.answer.not_found:
-            self._text("Not found: nothing in this memory answers the question.", 28, NONE, lines=2)
+            self.text("Not found: nothing in this memory answers the question.", 28, NONE, lines=2)
         else:
-            self._text(self.answer.text.strip() or "(no words)", 28, PROOF, lines=6)
+            self.text(self.answer.text.strip() or "(no words)", 28, PROOF, lines=6)
         self.y += 10
-        wrote = self.memory.manifest["models"]["vlm"]
         facts = [
             self.memory.path.name.removesuffix(".memory"),
             short_clock(self.memory.duration, self.memory.duration),
             f"recipe {self.memory.recipe.name}",
-            f"model {wrote['name']}" if wrote and self.memory.bodies.vlm else "no model",
+            f"model {self.memory.model}" if self.memory.model else "no model",
         ]
-        self._text("   ·   ".join(facts), 19, GREY, lines=1)
+        self.text("   ·   ".join(facts), 19, GREY, lines=1)
         self.y += 26
-
-    def _text(self, text: str, size: int, ink: str, *, bold: bool = False, lines: int = 1) -> None:
-        font = face(size, bold)
-        for line in wrap(text, font.getlength, ROOM, lines):
-            self.pen.text((MARGIN, self.y), line, ink, font)
-            self.y += round(size * 1.34)
 
     # -- evidence
 
@@ -104,7 +88,7 @@ class Page:
             if high:
                 self._frame(span, x, y, wide, high)
                 y += high + 10
-            self._badge(x + 15, y + 15, rank)
+            self.badge(x + 15, y + 15, rank)
             self.pen.text((x + 40, y + 3), card_times(span), INK, face(19))
             y += 36
             for line in wrap(self._said(span), words.getlength, wide, 3):
@@ -132,32 +116,14 @@ class Page:
                 abs(thumb[0] - (span.start + span.end) / 2),
             ),
         )
-        try:
-            with Image.open(file) as opened:
-                thumb = opened.convert("RGB")
-        except (UnidentifiedImageError, OSError) as error:
-            raise DamagedMemory(f"{file}: not a picture ({error}); see `watchonce verify`") from error
-        scale = min(wide / thumb.width, high / thumb.height)
-        size = max(1, round(thumb.width * scale)), max(1, round(thumb.height * scale))
-        at = x + (wide - size[0]) // 2, y + (high - size[1]) // 2
-        self.pen.rectangle((x, y, x + wide - 1, y + high - 1), "#F4F5F6")
-        self.sheet.paste(thumb.resize(size, Image.Resampling.LANCZOS), at)
-        self.pen.rectangle((x, y, x + wide - 1, y + high - 1), outline=FAINT)
         lead = "frame at" if span.start <= seconds <= span.end else "nearest frame"
-        note, font = f"{lead} {clock(seconds)[:8]}", face(15)
-        length = font.getlength(note)
-        self.pen.rectangle((x + wide - length - 12, y + high - 25, x + wide - 1, y + high - 1), "#1B1F24")
-        self.pen.text((x + wide - length - 6, y + high - 22), note, "#FFFFFF", font)
+        self.thumb(file, (x, y), (wide, high), f"{lead} {clock(seconds)[:8]}")
 
     def _said(self, span: Span) -> str:
         """The best fitting of the notes that lie under a span."""
         under = [n for n in self.notes if n.span.overlap(span) > 0 or n.start == span.start]
         best = max(under, key=lambda n: (n.score or 0.0, n.span.iou(span)), default=None)
         return best.text if best else ""
-
-    def _badge(self, x: float, y: float, rank: int) -> None:
-        self.pen.ellipse((x - 14, y - 14, x + 14, y + 14), PROOF)
-        self.pen.text((x, y), str(rank), "#FFFFFF", face(18, True), anchor="mm")
 
     # -- time
 
@@ -166,7 +132,7 @@ class Page:
         top = self.y + (46 if stems else 8)
         for (x, y), (_, proof) in zip(stems, self.proofs, strict=True):
             foot = across(span, (proof.start + proof.end) / 2)
-            self._line(((x, y), (x, self.y + 16), (foot, top - 8), (foot, top - 4)), "#6FA3DD", 2.0)
+            self.line(((x, y), (x, self.y + 16), (foot, top - 8), (foot, top - 4)), "#6FA3DD", 2.0)
         self.y = top
         self._lane(span)
 
@@ -182,20 +148,10 @@ class Page:
         top, foot = self.y - 8, self.y + 44
         left, right = across(Span(0.0, whole), near.start), across(Span(0.0, whole), near.end)
         for x, corner in ((left, MARGIN), (right, WIDTH - MARGIN)):
-            self._line(((x, top), (x, top + 8), (corner, foot - 8), (corner, foot)), GREY, 1.4)
-        self._line(((left, top), (right, top)), GREY, 2.0)
+            self.line(((x, top), (x, top + 8), (corner, foot - 8), (corner, foot)), GREY, 1.4)
+        self.line(((left, top), (right, top)), GREY, 2.0)
         self.y = foot
         self._lane(near)
-
-    def _line(self, points: Sequence[tuple[float, float]], ink: str, width: float) -> None:
-        """A smooth line: drawn four times as large, then shrunk."""
-        xs, ys = [p[0] for p in points], [p[1] for p in points]
-        left, top = int(min(xs)) - 4, int(min(ys)) - 4
-        size = int(max(xs)) - left + 8, int(max(ys)) - top + 8
-        large = Image.new("L", (size[0] * 4, size[1] * 4))
-        moved = [((x - left) * 4, (y - top) * 4) for x, y in points]
-        ImageDraw.Draw(large).line(moved, 255, round(width * 4), joint="curve")
-        self.sheet.paste(Image.new("RGB", size, ink), (left, top), large.resize(size, Image.Resampling.BOX))
 
     def _lane(self, span: Span) -> None:
         """A stretch of time as a band: heat, holes, evidence, a clock below."""
@@ -203,13 +159,13 @@ class Page:
         strip = self._heat(span)
         self.sheet.paste(Image.fromarray(np.broadcast_to(strip, (LANE, *strip.shape[1:]))), (MARGIN, top))
         for gap in self.memory.manifest["coverage"]["gaps"]:
-            self._hatch(span, Span(gap["start"], gap["end"]), top)
-        self.pen.rectangle((MARGIN - 1, top - 1, MARGIN + ROOM, top + LANE), outline="#B7BDC3")
+            self.hatch(span, Span(gap["start"], gap["end"]), top, LANE)
+        self.pen.rectangle((MARGIN - 1, top - 1, MARGIN + ROOM, top + LANE), outline=EDGE)
         for rank, proof in sorted(self.proofs, reverse=True):
             if proof.end >= span.start and proof.start <= span.end:
                 self._mark(span, proof, rank, top)
         self.y = top + LANE
-        self._ticks(span)
+        self.ticks(span)
 
     def _heat(self, span: Span) -> np.ndarray:
         """Colours of the columns of a lane, uint8 `[1, ROOM, 3]`: the best fit of the notes there."""
@@ -225,38 +181,13 @@ class Page:
         channels = [np.interp(fit, stops, [colour[c] for _, colour in HEAT]) for c in range(3)]
         return np.stack(channels, axis=-1).round().astype(np.uint8)[None]
 
-    def _hatch(self, span: Span, gap: Span, top: int) -> None:
-        if gap.overlap(span) <= 0 and not span.start <= gap.start <= span.end:
-            return
-        left, right = int(across(span, gap.start)), int(across(span, gap.end))
-        right = max(right, left + 3)
-        tile = Image.new("RGB", (right - left, LANE), "#ECEEF0")
-        pen = ImageDraw.Draw(tile)
-        for x in range(-LANE, right - left, 11):
-            pen.line(((x, LANE), (x + LANE, 0)), "#8A929A", 2)
-        self.sheet.paste(tile, (left, top))
-
     def _mark(self, span: Span, proof: Span, rank: int, top: int) -> None:
         left, right = across(span, proof.start), across(span, proof.end)
         if right - left < 6:
             left, right = (left + right) / 2 - 3, (left + right) / 2 + 3
         self.pen.rectangle((left, top - 4, right, top + LANE + 3), outline=PROOF, width=3)
         if right - left > 40:
-            self._badge(min(max(left + 22, MARGIN + 22), WIDTH - MARGIN - 22), top + 22, rank)
-
-    def _ticks(self, span: Span) -> None:
-        font, step = face(18), tick_step(span.length)
-        self.y += 4
-        time = np.ceil(span.start / step) * step
-        while time <= span.end + 1e-6:
-            x = across(span, float(time))
-            self.pen.line(((x, self.y), (x, self.y + 9)), GREY, 2)
-            label = short_clock(float(time), span.end)
-            half = font.getlength(label) / 2
-            at = min(max(x, half + 8), WIDTH - half - 8)
-            self.pen.text((at, self.y + 13), label, GREY, font, anchor="mt")
-            time += step
-        self.y += 48
+            self.badge(min(max(left + 22, MARGIN + 22), WIDTH - MARGIN - 22), top + 22, rank)
 
     def _legend(self) -> None:
         self.y += 14
@@ -282,9 +213,9 @@ class Page:
             rest = len(self.answer.evidence) - len(self.proofs)
             label("evidence, 1 is best" + (f" ({rest} more not drawn)" if rest > 0 else ""))
         if self.memory.manifest["coverage"]["gaps"]:
-            self.pen.rectangle((x, self.y, x + 30, self.y + 20), "#ECEEF0")
+            self.pen.rectangle((x, self.y, x + 30, self.y + 20), HOLE)
             for start in (0, 10, 20):
-                self.pen.line(((x + start, self.y + 20), (x + start + 10, self.y)), "#8A929A", 2)
+                self.pen.line(((x + start, self.y + 20), (x + start + 10, self.y)), BARS, 2)
             x += 42
             label("not seen")
         self.y += 20
