@@ -11,7 +11,7 @@ import torch
 
 from watchonce.bench import Case, Film
 from watchonce.bench.rest import Rest
-from watchonce.bench.rest.asking import RestCase, as_answer, asked_kind, crop, pictures, said_of
+from watchonce.bench.rest.asking import RestCase, as_answer, asked_kind, pictures, said_of
 from watchonce.bench.rest.drawn import film_of
 from watchonce.bench.rest.queries import RestFilm, save
 from watchonce.bench.rest.scoring import Said
@@ -105,15 +105,6 @@ def test_a_crop_shows_the_object_that_is_meant(film: Film) -> None:
         left, top = min(far, key=lambda place: far[place])
         assert left / 96 == pytest.approx(max(0.0, own[0] - 0.1 * (own[2] - own[0])), abs=0.03)
         assert top / 96 == pytest.approx(max(0.0, own[1] - 0.1 * (own[3] - own[1])), abs=0.03)
-
-
-def test_crops_have_a_margin_and_stay_in_the_frame() -> None:
-    frame = np.arange(3 * 100 * 200, dtype=np.uint32).astype(np.uint8).reshape(3, 100, 200)
-    part = crop(frame, (0.25, 0.5, 0.75, 0.7))
-    assert part.shape == (3, 24, 120)
-    assert (part == frame[:, 48:72, 40:160]).all()
-    assert crop(frame, (0.9, 0.0, 1.0, 1.0)).shape == (3, 100, 22)
-    assert crop(frame, (1.0, 1.0, 1.0, 1.0)).shape == (3, 1, 1)
 
 
 def test_the_prior_looks_at_no_film(film: Film, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,6 @@ does not know where queries come from nor how an answer is scored.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,11 +17,11 @@ from watchonce.bench import Case
 from watchonce.bench.rest.queries import RestFilm, RestQuery
 from watchonce.bench.rest.scoring import Said
 from watchonce.clock import clock
+from watchonce.ops.crops import crop
 from watchonce.types import Answer, BadInput, Query, Span
 from watchonce.video import open_video
 from watchonce.video.drawn.queries import WINDOWS
 
-MARGIN = 0.1  # of an object's width and height, on each side of its picture
 FRAMES = 64  # of a film, read at once
 
 
@@ -73,17 +72,6 @@ def pictures(path: Path, film: RestFilm) -> dict[str, np.ndarray]:
                 )
             found[qid] = crop(frames.pixels[row], sight.box)
     return found
-
-
-def crop(frame: np.ndarray, box: Sequence[float], margin: float = MARGIN) -> np.ndarray:
-    """What a box shows, with a margin: uint8 `[3, h, w]`, of a frame `[3, H, W]` and corners in 0..1."""
-    _, high, wide = frame.shape
-    x1, y1, x2, y2 = box
-    dx, dy = margin * (x2 - x1), margin * (y2 - y1)
-    left, top = max(0, round((x1 - dx) * wide)), max(0, round((y1 - dy) * high))
-    right, bottom = min(wide, round((x2 + dx) * wide)), min(high, round((y2 + dy) * high))
-    left, top = min(left, wide - 1), min(top, high - 1)
-    return np.ascontiguousarray(frame[:, top : max(bottom, top + 1), left : max(right, left + 1)])
 
 
 def in_words(query: RestQuery, activity: str | None) -> str:

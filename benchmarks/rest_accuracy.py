@@ -1,0 +1,376 @@
+"""How well relational questions are answered, by what fills the memory: Long-VMNet's Tables 2 to 4.
+
+    python benchmarks/rest_accuracy.py                                # the shipped network
+    python benchmarks/rest_accuracy.py ours=RUN0 ours=RUN1 ours=RUN2  # three seeds: mean and spread
+    python benchmarks/rest_accuracy.py --train RUNS                   # trains all variants and seeds first
+
+A network is NAME=FILE, a safetensors file or the folder of a training; several of one name are its seeds.
+Every memory is read by the same network, with the same queries on the same films. A row of the results
+file is one network on one film with one memory of one size; what is in the file is not run again, so an
+interrupted run goes on, and more films, sizes or seeds can be added later.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import hashlib
+import json
+import shutil
+import statistics
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from watchonce import library, machine
+from watchonce.bench.rest.drawn import drawn_film
+from watchonce.bench.rest.queries import CELLS, RestFilm, RestQuery
+from watchonce.bench.rest.scoring import MAIN, Prior, Said, score
+from watchonce.methods.long_vmnet import LongVMNet
+from watchonce.models.vision import load_vision
+from watchonce.ops.weights import load_network, shipped
+from watchonce.train.relational import exam
+from watchonce.train.relational.films import Film, FilmKey, open_film
+from watchonce.train.relational.trainer import Schedule, train_long_vmnet
+
+BLIND = ("prior", "chance")  # answers without a film
+HEAVY = "full"  # reads every token: activity alone, on few films
+TRAIN_FILMS = 16  # the prior is counted on
+ROOMS = (64, 128, 256, 512, 1024)
+Row = dict[str, Any]
+
+
+# -- what is trained
+
+
+def _study(plan: Schedule, **changes: Any) -> Schedule:
+    return dataclasses.replace(plan, study=dataclasses.replace(plan.study, **changes))
+
+
+def _network(plan: Schedule, **changes: Any) -> Schedule:
+    return dataclasses.replace(plan, network={**plan.network, **changes})
+
+
+VARIANTS: dict[str, Callable[[Schedule], Schedule]] = {
+    "ours": lambda plan: plan,
+    "p0": lambda plan: _study(plan, past=0),
+    "short": lambda plan: _study(plan, lengths=("short",)),
+    "short-p0": lambda plan: _study(plan, lengths=("short",), past=0),
+    "gather": lambda plan: _network(plan, estimator="gather"),
+    "unlabelled": lambda plan: _study(plan, score=False),  # the sampler learns from answers alone
+}
+READER = Path(".stages") / "reader.safetensors"  # of a training's folder
+READERS = {"p0": "ours", "gather": "ours", "unlabelled": "ours", "short-p0": "short"}  # same phase A
+
+
+def trained(folder: Path, name: str, seed: int, arguments: argparse.Namespace) -> Path:
+    """The weights of a variant and seed, trained unless they are there; equal phases A are run once."""
+    out = folder / f"{name}-{seed}"
+    weights = out / "long_vmnet.safetensors"
+    if weights.exists():
+        return weights
+    donor, own = (folder / f"{n}-{seed}" for n in (READERS.get(name, name), name))
+    if (donor / weights.name).exists() and not (out / READER).exists():
+        (own / READER).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(donor / READER, own / READER)
+    train_long_vmnet(
+        out,
+        arguments.scale,
+        seed,
+        schedule=VARIANTS[name](Schedule()),
+        vision=load_vision(arguments.vision),
+        cache=arguments.cache,
+        progress=lambda stage, done, total: print(
+            f"\r{out.name} {stage} {done}/{total}   ", end="", flush=True
+        ),
+    )
+    print()
+    return weights
+
+
+# -- what is asked
+
+
+@dataclass(frozen=True)
+class Network:
+    """A trained network: its variant's name, its place among the seeds, its weights by digest."""
+
+    name: str
+    seed: int
+    path: Path
+
+    @property
+    def digest(self) -> str:
+        """First 12 digits of the file's SHA-256."""
+        return hashlib.sha256(self.path.read_bytes()).hexdigest()[:12]
+
+    def load(self) -> LongVMNet:
+        """Ready to be asked."""
+        tensors, shape, _ = load_network(self.path)
+        network = LongVMNet(shape)
+        network.load_state_dict(tensors)
+        return network.eval()
+
+
+def named(words: Sequence[str]) -> list[Network]:
+    """NAME=FILE words, numbered within a name."""
+    found: list[Network] = []
+    for word in words:
+        name, _, place = word.rpartition("=")
+        path = Path(place) / "long_vmnet.safetensors" if Path(place).is_dir() else Path(place)
+        found.append(Network(name or "ours", sum(n.name == (name or "ours") for n in found), path))
+    return found
+
+
+def cells_of(asked: Sequence[RestQuery], said: Iterable[Said]) -> dict[str, dict[str, float]]:
+    """Per kind and length: how many queries, the mean of every measure; labels and hits, for micro recall."""
+    rows: dict[str, list[dict[str, float]]] = defaultdict(list)
+    for query, one in zip(asked, said, strict=True):
+        measures = score(query, one)
+        if query.kind == "activity":
+            measures |= {
+                "labels": float(len(query.labels)),
+                "hits": measures["recall@1x"] * len(query.labels),
+            }
+        rows[f"{query.kind} {query.length}"].append(measures)
+    return {
+        cell: {"n": len(part), **{m: sum(row[m] for row in part) / len(part) for m in part[0]}}
+        for cell, part in rows.items()
+    }
+
+
+def blind(name: str, film: RestFilm, prior: Prior) -> dict[str, dict[str, float]]:
+    """The cells of an answer without a film; chance is exact, for activities alone."""
+    if name == "prior":
+        said = (prior.said(q.kind, q.length, q.span) for q in film.queries)
+        return cells_of(film.queries, said)
+    classes = len(film.activities)
+    found = {}
+    for kind, length in (cell for cell in CELLS if cell[0] == "activity"):
+        shares = [len(q.labels) / classes for q in film.cell(kind, length)]
+        mean = {f"recall@{k}x": sum(min(1.0, k * s) for s in shares) / len(shares) for k in (1, 3)}
+        found[f"{kind} {length}"] = {"n": len(shares), **mean}
+    return found
+
+
+def examined(
+    network: LongVMNet, film: Film, asked: RestFilm, memory: str, room: int, clip: int, seed: int
+) -> Row:
+    """One memory of one film, asked everything: its cells, what it holds, seconds of both stages."""
+    began = time.perf_counter()
+    kept = exam.memorise(network, film, memory, room, clip, seed)
+    written = time.perf_counter()
+    cells = {}
+    for kind in MAIN if memory != HEAVY else ("activity",):
+        mine = [q for q in asked.queries if q.kind == kind]
+        cells |= cells_of(mine, exam.answers(network, film, kept, mine))
+    seconds = {"stage 1": written - began, "stage 2": time.perf_counter() - written}
+    return {"cells": cells, "held": exam.held(film, kept), "seconds": seconds}
+
+
+# -- the rows
+
+
+class Results:
+    """Rows in a JSONL file; a row is named by what it was run with."""
+
+    NAMED = ("network", "digest", "seed", "film", "memory", "room", "each")
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+        self.rows: list[Row] = [json.loads(line) for line in lines]
+
+    def has(self, key: Row) -> bool:
+        """Whether this was run already."""
+        return any(all(row[name] == key[name] for name in self.NAMED) for row in self.rows)
+
+    def add(self, key: Row, found: Row) -> None:
+        """Appends one row, in one write."""
+        row = {**key, **found}
+        self.rows.append(row)
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(row) + "\n")
+
+
+def work(networks: Sequence[Network], arguments: argparse.Namespace) -> Iterator[Row]:
+    """The names of all rows wanted: every memory at the main size, two of them at all sizes."""
+    for seed in range(arguments.films):
+        base = {"film": seed, "each": arguments.each}
+        for name in BLIND:
+            yield {**base, "network": "none", "digest": "none", "seed": 0, "memory": name, "room": 0}
+        for network in networks:
+            own = {**base, "network": network.name, "digest": network.digest, "seed": network.seed}
+            for memory in arguments.memories:
+                if memory == HEAVY:
+                    if seed < arguments.full_films:
+                        yield {**own, "memory": memory, "room": 0}
+                    continue
+                rooms = ROOMS if memory in arguments.curve and network.name == networks[0].name else ()
+                yield from ({**own, "memory": memory, "room": m} for m in sorted({arguments.room, *rooms}))
+
+
+def run(networks: Sequence[Network], results: Results, arguments: argparse.Namespace) -> None:
+    """Every row that is wanted and not there yet, film by film."""
+    left = [key for key in work(networks, arguments) if not results.has(key)]
+    vision = load_vision(arguments.vision)
+    loaded = {network.digest: network.load() for network in networks}
+    prior: Prior | None = None
+    for number, seed in enumerate(sorted({key["film"] for key in left})):
+        asked = drawn_film(seed, "test", each=arguments.each)
+        film = open_film(FilmKey(seed, "test"), vision, arguments.cache)
+        mine = [key for key in left if key["film"] == seed]
+        for place, key in enumerate(mine):
+            print(f"\rfilm {number + 1} row {place + 1}/{len(mine)} {key['memory']:10}", end="", flush=True)
+            if key["memory"] in BLIND:
+                prior = prior or Prior.of([drawn_film(n, "train") for n in range(TRAIN_FILMS)])
+                results.add(key, {"cells": blind(key["memory"], asked, prior)})
+            else:
+                network, clip = loaded[key["digest"]], arguments.clip
+                found = examined(network, film, asked, key["memory"], key["room"], clip, key["seed"])
+                results.add(key, found)
+    print()
+
+
+# -- the tables
+
+
+def figure(rows: Sequence[Row], cell: str, measure: str) -> tuple[float, float] | None:
+    """Mean over seeds of the mean over films, and the spread over seeds; None where nothing was run."""
+    by_seed: dict[int, list[tuple[float, float]]] = defaultdict(list)
+    for row in rows:
+        if (found := row["cells"].get(cell)) is not None and measure in found:
+            by_seed[row["seed"]].append((found[measure], found["n"]))
+    if not by_seed:
+        return None
+    means = [sum(v * n for v, n in part) / sum(n for _, n in part) for part in by_seed.values()]
+    return statistics.mean(means), statistics.stdev(means) if len(means) > 1 else 0.0
+
+
+def shown(value: tuple[float, float] | None) -> str:
+    """12.3±1.2, in points."""
+    return f"{'-':>10}" if value is None else f"{100 * value[0]:5.1f}±{100 * value[1]:4.1f}"
+
+
+def table(
+    rows: Sequence[Row],
+    names: Sequence[tuple[str, Callable[[Row], bool]]],
+    columns: Sequence[tuple[str, str]],
+) -> str:
+    """Lines of names, columns of (cell, measure)."""
+    head = f"{'':24}" + "".join(f"{cell.split()[0][:4] + ' ' + cell.split()[1]:>12}" for cell, _ in columns)
+    lines = [head]
+    for name, keep in names:
+        mine = [row for row in rows if keep(row)]
+        if mine:
+            lines.append(f"{name:24}" + "".join(f"{shown(figure(mine, *column)):>12}" for column in columns))
+    return "\n".join(lines)
+
+
+def tables(results: Results, networks: Sequence[Network], arguments: argparse.Namespace) -> str:
+    """Everything that was asked for, as text."""
+    wanted = {json.dumps([key[n] for n in Results.NAMED]) for key in work(networks, arguments)}
+    rows = [row for row in results.rows if json.dumps([row[n] for n in Results.NAMED]) in wanted]
+    main = networks[0].name
+    nine = [(f"{kind} {length}", MAIN[kind]) for kind, length in CELLS]
+    memories = [*BLIND, *arguments.memories]
+
+    def of(name: str, memory: str, room: int | None = None) -> Callable[[Row], bool]:
+        room = 0 if memory in (*BLIND, HEAVY) else arguments.room if room is None else room
+        return lambda row: (
+            row["memory"] == memory and row["room"] == room and row["network"] in (name, "none")
+        )
+
+    activity = [cell for cell in nine if cell[0].startswith("activity")]
+    thrice = [(cell, "recall@3x") for cell, _ in activity]
+    variants = list(dict.fromkeys(network.name for network in networks))
+    parts = [
+        f"{main}, {arguments.films} films, m = {arguments.room}; recall@1x, vIoU>0.3, tIoU>0.3 in points",
+        table(rows, [(memory, of(main, memory)) for memory in memories], nine),
+        "recall@3x",
+        table(rows, [(memory, of(main, memory)) for memory in memories], thrice),
+        f"variants, memory {arguments.curve[0]}: recall@1x, then recall@3x",
+        table(rows, [(name, of(name, arguments.curve[0])) for name in variants], activity + thrice),
+        "memory size",
+        table(
+            rows,
+            [(f"{memory} m={m}", of(main, memory, m)) for memory in arguments.curve for m in ROOMS],
+            nine,
+        ),
+    ]
+    return "\n\n".join(parts) + "\n\n" + gates(rows, of, main, arguments)
+
+
+def gates(
+    rows: Sequence[Row], of: Callable[..., Callable[[Row], bool]], main: str, arguments: argparse.Namespace
+) -> str:
+    """The benchmark's own conditions, and how much of the way to the oracle the memory goes."""
+
+    def points(memory: str, length: str = "long", films: int = arguments.films) -> float:
+        mine = [row for row in rows if row["film"] < films and of(main, memory)(row)]
+        found = figure(mine, f"activity {length}", "recall@1x")
+        return float("nan") if found is None else 100 * found[0]
+
+    ours, few = arguments.curve[0], arguments.full_films
+    prior = max(points("prior", length) for length in ("short", "medium", "long"))
+    whole = points(HEAVY, films=few) - points("oracle", films=few)
+    gap, gained = points("oracle") - points("reservoir"), points(ours) - points("reservoir")
+    closed = 100 * gained / gap if gap > 0 else float("nan")
+    return "\n".join(
+        [
+            "activity recall@1x, long windows, in points (nan: not run)",
+            f"prior, any length       {prior:6.1f}   at most 25",
+            f"oracle - reservoir      {gap:6.1f}   at least 20",
+            f"ours - reservoir        {gained:6.1f}   at least 15",
+            f"share of the gap closed {closed:6.0f} % at least 70",
+            f"full - oracle, {few} films {whole:6.1f}   within 3",
+        ]
+    )
+
+
+def main() -> None:
+    """Reads the arguments, trains if asked to, runs what is missing, prints the tables."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("networks", nargs="*", help="NAME=FILE or folder; the first name is the main one")
+    parser.add_argument("--train", type=Path, help="folder of trainings; what is missing is trained")
+    parser.add_argument("--variants", default="ours,p0,short,short-p0,gather,unlabelled")
+    parser.add_argument("--seeds", type=int, default=3, help="with --train: how many")
+    parser.add_argument("--scale", type=float, default=1.0, help="with --train: share of the full steps")
+    parser.add_argument("--films", type=int, default=8, help="of the test split")
+    parser.add_argument("--full-films", type=int, default=2, help="films on which every token is read, too")
+    parser.add_argument("--each", type=int, default=20, help="queries a kind, length and film")
+    parser.add_argument("--room", type=int, default=256, help="m, tokens of a memory")
+    parser.add_argument("--clip", type=int, default=32, help="frames of a clip")
+    parser.add_argument("--memories", default=",".join(exam.MEMORIES))
+    parser.add_argument(
+        "--curve", default="lasting,reservoir", help="memories run at all sizes; first is ours"
+    )
+    parser.add_argument("--vision", default="tiny")
+    parser.add_argument("--cache", type=Path, default=library.home() / "features")
+    parser.add_argument("-o", "--out", type=Path, default=Path("rest_accuracy.jsonl"))
+    arguments = parser.parse_args()
+    arguments.memories = arguments.memories.split(",")
+    arguments.curve = arguments.curve.split(",")
+    torch.set_num_threads(1)
+    words = list(arguments.networks)
+    if arguments.train is not None:
+        for name in arguments.variants.split(","):
+            words += [
+                f"{name}={trained(arguments.train, name, s, arguments)}" for s in range(arguments.seeds)
+            ]
+    networks = named(words or [f"shipped={shipped('long_vmnet')}"])
+    results = Results(arguments.out)
+    run(networks, results, arguments)
+    print(tables(results, networks, arguments))
+    print(f"on {machine.processor()}, {machine.cores()} cores")
+
+
+if __name__ == "__main__":
+    main()
