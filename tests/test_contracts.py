@@ -12,7 +12,7 @@ import torch
 from tests.parts import frames_for, scan_for, tokens_for
 from watchonce import discovery, library
 from watchonce.contracts import Answerer, Budget, Compressor, Memory, Selector
-from watchonce.types import Note, Query, Recall, Scan
+from watchonce.types import BadInput, Note, Query, Recall, Scan, Span, Tokens
 
 SELECTORS = list(discovery.parts("select").items())
 COMPRESSORS = list(discovery.parts("compress").items())
@@ -70,9 +70,14 @@ def test_a_compressor_keeps_its_budget_and_the_evidence(
     assert torch.equal(less.data, again.data)
 
 
+def tokens_seen_by(memory: Memory, times: list[float]) -> Tokens:
+    """Tokens of the width that the body it sees by makes: the shipped vision tower's, or any."""
+    return tokens_for(times, 4, width=128 if memory.sees == "vision" else 8)
+
+
 def write_all(memory: Memory, windows: list[list[float]], budget: Budget) -> None:
     for times in windows:
-        memory.write(frames_for(times), tokens_for(times, 4) if times else None, budget)
+        memory.write(frames_for(times), tokens_seen_by(memory, times) if times else None, budget)
 
 
 WINDOWS = [[0.0, 1.0, 2.0], [], [64.0, 65.0], [128.0, 129.0, 130.0, 131.0]]
@@ -127,9 +132,9 @@ def test_a_memory_of_nothing_answers_nothing(cls: type[Memory]) -> None:
 
 @pytest.mark.parametrize("cls", **named(MEMORIES))
 def test_a_memory_does_not_change_what_it_is_given(cls: type[Memory]) -> None:
-    frames, tokens = frames_for([0.0, 1.0]), tokens_for([0.0, 1.0], 4)
-    pixels, data = frames.pixels.copy(), tokens.data.clone()
     memory = cls()
+    frames, tokens = frames_for([0.0, 1.0]), tokens_seen_by(memory, [0.0, 1.0])
+    pixels, data = frames.pixels.copy(), tokens.data.clone()
     memory.write(frames, tokens, Budget(memory=3))
     memory.finish(Budget(memory=3))
     memory.read(Query("what happened?"))
@@ -139,6 +144,13 @@ def test_a_memory_does_not_change_what_it_is_given(cls: type[Memory]) -> None:
 
 @pytest.mark.parametrize("cls", **named(ANSWERERS))
 def test_an_answerer_answers_every_pair_in_order_and_says_not_found(cls: type[Answerer]) -> None:
+    assert cls().answer([], []) == []
+    if "words" not in cls.understands:
+        lost = cls().answer([Recall()], [Query(activity="wash", span=Span(0.0, 9.0))])
+        assert [a.not_found for a in lost] == [True]
+        with pytest.raises(BadInput, match="words"):
+            cls().answer([Recall()], [Query("when?")])
+        return
     notes = (Note("a red cup is washed", 4.0, 9.0, "caption", 1.0), Note("a dog", 20.0, 30.0, "caption", 0.1))
     answers = cls().answer(
         [Recall(), Recall(notes=notes)], [Query("when?"), Query("when was the red cup washed?")]
@@ -148,4 +160,3 @@ def test_an_answerer_answers_every_pair_in_order_and_says_not_found(cls: type[An
     assert not answers[0].evidence
     assert not answers[1].not_found
     assert answers[1].evidence[0].start == 4.0
-    assert cls().answer([], []) == []

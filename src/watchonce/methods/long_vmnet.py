@@ -9,18 +9,24 @@ memory in the decoder alone, so a memory is encoded once; attention is biased by
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from watchonce.contracts import Bodies, Budget, Memory, MemoryState
+from watchonce.ops.asking import Relational
 from watchonce.ops.attention import EncoderLayer
 from watchonce.ops.position import place_code, time_code
 from watchonce.ops.reader import Known, Projection, Reader, Shape
 from watchonce.ops.records import Outputs, Questions, Records
-from watchonce.ops.topk import select
-from watchonce.types import BadInput
+from watchonce.ops.topk import gumbel, lot, select
+from watchonce.ops.weights import load_network, shipped
+from watchonce.types import BadInput, FrameBatch, Query, Recall, Tokens
 
 PRESETS: dict[str, dict] = {
     "unit": {"features": 32, "grid": (2, 2), "width": 32, "heads": 2, "inner": 64},
@@ -141,3 +147,180 @@ class LongVMNet(nn.Module):
     ) -> Outputs:
         """Outputs for B questions over B videos' records, or over one video where `cached` holds one."""
         return self.reader.read(records, questions, gate, cached)
+
+
+# -- the parts
+
+
+@lru_cache(maxsize=4)
+def trained(weights: str) -> tuple[LongVMNet, dict[str, Any]]:
+    """The network in a file of weights ("shipped": the one that comes with the package), and its facts."""
+    path = shipped("long_vmnet") if weights == "shipped" else Path(weights).expanduser()
+    tensors, shape, facts = load_network(path)
+    missing = [name for name in ("vision", "room", "clip", "lasting") if name not in facts]
+    if missing:
+        raise BadInput(
+            f"{path} does not say its {', '.join(missing)}; write it with watchonce train long_vmnet"
+        )
+    network = LongVMNet(shape)
+    network.load_state_dict(tensors)
+    return network.eval().requires_grad_(False), facts
+
+
+def check_vision(bodies: Bodies, facts: dict[str, Any]) -> None:
+    """Refuses a vision tower whose features the weights have never seen."""
+    if bodies.vision is not None and bodies.vision.revision != facts["vision"]:
+        raise BadInput(
+            f"these weights of long_vmnet read the vision tower {facts['vision'][:12]}, but"
+            f" {bodies.vision.name} is {bodies.vision.revision[:12]}; name weights trained on it, or train"
+            " some: watchonce train long_vmnet"
+        )
+
+
+@dataclass
+class LongVMNetMemory(Memory):
+    """At most `budget.memory` records of a whole video (as many as in training, where there is no budget).
+
+    Clips hold as many frames as in training however the windows fall, so a file and a stream of the same
+    frames leave the same memory, bit for bit. Features are kept in float16; saliency is the chance the
+    sampler last gave a record.
+    """
+
+    weights: str = "shipped"  # or a file that watchonce train long_vmnet wrote
+
+    carrier: ClassVar[str] = "tokens"
+    sees: ClassVar[str] = "vision"
+
+    _kept: Tokens | None = field(default=None, init=False, repr=False)
+    _clip: Tokens | None = field(default=None, init=False, repr=False)  # frames not yet sampled
+
+    def bind(self, bodies: Bodies) -> LongVMNetMemory:
+        """Hands over the models; raises BadInput for a vision tower the weights do not know."""
+        super().bind(bodies)
+        if bodies.vision is not None:
+            check_vision(bodies, trained(self.weights)[1])
+        return self
+
+    def write(self, frames: FrameBatch, tokens: Tokens | None, budget: Budget) -> None:
+        """Gathers frames; every full clip meets the memory, and the sampler keeps what fits."""
+        if tokens is None or len(tokens) == 0:
+            return
+        network, facts = trained(self.weights)
+        if tokens.data.shape[1] != network.shape.features:
+            raise BadInput(
+                f"long_vmnet reads features {network.shape.features} wide, got {tokens.data.shape[1]};"
+                " watch with the vision tower its weights were trained on"
+            )
+        fresh = _slim(tokens)
+        self._clip = fresh if self._clip is None else Tokens.cat([self._clip, fresh])
+        moments = torch.unique_consecutive(self._clip.start)
+        for first in range(0, len(moments) - facts["clip"] + 1, facts["clip"]):
+            self._sample(moments[first : first + facts["clip"]], budget)
+
+    def finish(self, budget: Budget) -> None:
+        """The frames of the last, shorter clip."""
+        if self._clip is not None:
+            self._sample(self._clip.start, budget)
+
+    def _sample(self, moments: Tensor, budget: Budget) -> None:
+        assert self._clip is not None
+        clip = self._clip.start <= moments[-1]
+        joined, rest = self._clip[clip], self._clip[~clip]
+        if self._kept is not None:
+            joined = Tokens.cat([self._kept, joined])
+        self._kept, self._clip = self._fit(joined, budget), rest if len(rest) else None
+
+    @torch.no_grad()
+    def _fit(self, tokens: Tokens, budget: Budget) -> Tokens:
+        """The records to keep of these, in their order."""
+        network, facts = trained(self.weights)
+        records = Records.of([tokens], network.shape.grid)
+        scores = network.score(records)
+        noise = gumbel(lot(records.time, records.patch)).float() if facts["lasting"] else None
+        index, _ = network.select(records, budget.memory or facts["room"], noise=noise, scores=scores)
+        chosen = index[0][records.once().valid[0, index[0]]]
+        return replace(tokens, saliency=torch.sigmoid(scores[0]))[chosen]
+
+    def merge(self, later: LongVMNetMemory, budget: Budget) -> None:
+        """Takes in a finished memory of what came after this one's frames; BadInput where they overlap.
+
+        With a sampler of no layers it is the memory one watch of both would have left.
+        """
+        self.finish(budget)
+        later.finish(budget)
+        if later._kept is None or self._kept is None:
+            self._kept = self._kept or later._kept
+            return
+        ends, starts = float(self._kept.end.max()), float(later._kept.start.min())
+        if starts < ends - 1e-6:
+            raise BadInput(
+                f"memories to merge must follow each other; one ends at {ends}, the next starts at {starts}"
+            )
+        self._kept = self._fit(Tokens.cat([self._kept, later._kept]), budget)
+
+    def read(self, query: Query) -> Recall:
+        """All records that start before `query.before`, those of the clip that is not full yet among them."""
+        parts = [part for part in (self._kept, self._clip) if part is not None]
+        if not parts:
+            return Recall()
+        tokens = parts[0] if len(parts) == 1 else Tokens.cat([replace(p, saliency=None) for p in parts])
+        if query.before is not None:
+            tokens = tokens[tokens.start < query.before]
+        return Recall(tokens=tokens) if len(tokens) else Recall()
+
+    def state(self) -> MemoryState:
+        """Both sets of tokens."""
+        named = {"kept": self._kept, "clip": self._clip}
+        return MemoryState(
+            {
+                f"{part}.{name}": v
+                for part, t in named.items()
+                if t is not None
+                for name, v in t.state().items()
+            }
+        )
+
+    def restore(self, state: MemoryState) -> None:
+        """Takes up a snapshot."""
+        found: dict[str, dict[str, Tensor]] = {"kept": {}, "clip": {}}
+        for name, value in state.tensors.items():
+            part, _, column = name.partition(".")
+            found[part][column] = value
+        self._kept, self._clip = (Tokens(**v) if v else None for v in (found["kept"], found["clip"]))
+
+
+def _slim(tokens: Tokens) -> Tokens:
+    """Features in float16, and nothing the sampler would not set itself."""
+    return replace(tokens, data=tokens.data.detach().half().cpu(), saliency=None)
+
+
+@dataclass
+class LongVMNetAnswerer(Relational):
+    """Activity, object and time queries in batches; what no query changes is worked out once a memory."""
+
+    weights: str = "shipped"
+
+    _last: tuple[Tokens, Known] | None = field(default=None, init=False, repr=False)
+
+    def bind(self, bodies: Bodies) -> LongVMNetAnswerer:
+        """Hands over the models; raises BadInput for a vision tower the weights do not know."""
+        super().bind(bodies)
+        if bodies.vision is not None:
+            check_vision(bodies, trained(self.weights)[1])
+        return self
+
+    def names(self) -> tuple[str, ...]:
+        """The activities the weights know."""
+        return trained(self.weights)[0].shape.activities
+
+    def said(self, tokens: Tokens, questions: Questions) -> Outputs:
+        """Outputs for questions of one kind about one memory."""
+        network, _ = trained(self.weights)
+        if network.shape.fusion != "late":
+            again = Records.of([tokens] * len(questions), network.shape.grid)
+            return network.read(again, questions)
+        if self._last is None or self._last[0] is not tokens:
+            records = Records.of([tokens], network.shape.grid)
+            self._last = (tokens, network.cache(records))
+        known = self._last[1]
+        return network.read(Records.none(1, network.shape.features), questions, cached=known)
