@@ -174,9 +174,7 @@ def targets(asks: Sequence[Ask], asked: Questions, records: Records | None = Non
     if records is None:
         return made
     shows, acts = _matches(asks, records)
-    return replace(
-        made, shows=shows if asked.kind != "object" else None, acts=acts if asked.kind != "activity" else None
-    )
+    return replace(made, shows=shows if asked.kind != "object" else None, acts=acts)
 
 
 def _own(asks: Sequence[Ask], asked: Questions) -> dict[str, Tensor]:
@@ -207,7 +205,7 @@ def _own(asks: Sequence[Ask], asked: Questions) -> dict[str, Tensor]:
 
 
 def _matches(asks: Sequence[Ask], records: Records) -> tuple[Tensor, Tensor]:
-    """float `[B, L]` of 0 and 1, NaN at padding: shows the object; shows what the activity is done to."""
+    """float `[B, L]` of 0 and 1, NaN at padding: shows the object; shows the activity, or any."""
     shows = torch.full(records.time.shape, torch.nan)
     acts = shows.clone()
     for row, ask in enumerate(asks):
@@ -217,6 +215,6 @@ def _matches(asks: Sequence[Ask], records: Records) -> tuple[Tensor, Tensor]:
         shows[row, records.valid[row]] = torch.from_numpy(
             ask.film.shows(ask.query.instance_id)[frame, patch]
         ).float()
-        doing = ask.film.acts[ask.activity]
+        doing = ask.film.acting if ask.kind == "activity" else ask.film.acts[ask.activity]
         acts[row, records.valid[row]] = torch.from_numpy(doing[frame, patch]).float()
     return shows, acts

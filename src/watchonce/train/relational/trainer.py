@@ -9,9 +9,8 @@ This file does not know how a loss comes about.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +20,7 @@ from watchonce import library
 from watchonce.engine.fit import Plan, fit
 from watchonce.engine.peers import Peers, peers_of_environment
 from watchonce.methods.long_vmnet import LongVMNet, preset
+from watchonce.ops.weights import save_network
 from watchonce.train.relational.course import Course, Study
 from watchonce.train.relational.exam import sit
 from watchonce.train.relational.films import Film, FilmKey, open_film
@@ -87,14 +87,21 @@ def train_long_vmnet(
         report = progress if progress is not None and peers.first else _silent
         films = films_of(plan, "train", vision, cache, peers, report)
         torch.manual_seed(seed)
-        shape = preset(
-            plan.preset, ACTIVITIES, features=vision.width, grid=tuple(vision.grid), **plan.network
-        )
+        seen = {"features": vision.width, "grid": vision.grid, "core": vision.core}
+        shape = preset(plan.preset, ACTIVITIES, **seen, **plan.network)
         network = LongVMNet(shape)
         stages = learn(network, films, plan, out, resume, peers, report)
-        facts: dict[str, Any] = {"seed": seed, "scale": scale, "stages": stages, "vision": vision.revision}
+        facts: dict[str, Any] = {
+            "seed": seed,
+            "scale": scale,
+            "films": len(films),
+            "stages": stages,
+            "vision": vision.revision,
+            "room": plan.study.room,
+            "clip": plan.study.clip,
+            "lasting": plan.study.lasting,
+        }
         if peers.first:
-            facts["films"] = len(films)
             facts["exam"] = sit(
                 network,
                 films_of(plan, "val", vision, cache, Peers(), report),
@@ -102,7 +109,7 @@ def train_long_vmnet(
                 room=plan.study.room,
                 clip=plan.study.clip,
             )
-            save_network(out / "long_vmnet.safetensors", network, facts)
+            save_network(out / "long_vmnet.safetensors", network, shape, facts)
             (out / "README.md").write_text(card(facts), encoding="utf-8")
         peers.wait()
     return facts
@@ -175,18 +182,6 @@ def _seconds(checkpoint: Path) -> float:
 
     with safe_open(checkpoint, framework="pt") as file:
         return float(json.loads(file.metadata()["facts"])["cpu_seconds"])
-
-
-def save_network(path: Path, network: LongVMNet, facts: Mapping[str, Any]) -> None:
-    """fp16 weights with the network's shape and the facts of its training as JSON in the header."""
-    from safetensors.torch import save_file
-
-    header = {"shape": json.dumps(asdict(network.shape)), "facts": json.dumps(facts)}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    half = {name: value.detach().half().contiguous() for name, value in network.state_dict().items()}
-    save_file(half, part, metadata=header)
-    os.replace(part, path)
 
 
 def card(facts: Mapping[str, Any]) -> str:
