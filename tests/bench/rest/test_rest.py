@@ -11,7 +11,7 @@ import torch
 
 from watchonce.bench import Case, Film
 from watchonce.bench.rest import Rest
-from watchonce.bench.rest.asking import RestCase, as_answer, asked_kind, pictures, said_of
+from watchonce.bench.rest.asking import RestCase, as_answer, pictures, said_of
 from watchonce.bench.rest.drawn import film_of
 from watchonce.bench.rest.queries import RestFilm, save
 from watchonce.bench.rest.scoring import Said
@@ -74,7 +74,7 @@ def test_two_are_given_and_the_third_is_asked(film: Film) -> None:
     for case in film.cases:
         assert isinstance(case, RestCase)
         query = case.query
-        assert asked_kind(query) == case.asked.kind == case.kind.split()[0]
+        assert query.asks == case.asked.kind == case.kind.split()[0]
         assert query.span == case.asked.span
         assert query.text.endswith("?")
         if case.asked.kind == "object":

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from watchonce.bench import Benchmark, Case, Film
-from watchonce.bench.rest.asking import RestCase, as_answer, asked_kind, cases_of, nearest_length, said_of
+from watchonce.bench.rest.asking import RestCase, as_answer, cases_of, nearest_length, said_of
 from watchonce.bench.rest.drawn import drawn_film, film_of
 from watchonce.bench.rest.queries import CELLS, RestFilm, load
 from watchonce.bench.rest.scoring import MAIN, Prior, score
@@ -69,7 +69,9 @@ class Rest(Benchmark):
 
     def prior(self, query: Query) -> Answer:
         """The answer that is right most often on training films to a query of this kind and length."""
-        kind, span = asked_kind(query), query.span or Span(0.0, self.minutes * 60)
+        kind, span = query.asks, query.span or Span(0.0, self.minutes * 60)
+        if kind == "words":
+            raise BadInput("rest asks relational queries alone: two of activity, image and span")
         names, prior = self._prior or self._count()
         said = prior.said(kind, nearest_length(kind, span), span)
         return as_answer(kind, said, names)

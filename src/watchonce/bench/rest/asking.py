@@ -84,15 +84,6 @@ def in_words(query: RestQuery, activity: str | None) -> str:
     return f"When do they {activity} this, from {since} to {until}?"
 
 
-def asked_kind(query: Query) -> str:
-    """What is asked for, by what is given: activity, object or time. BadInput where that is not clear."""
-    if query.image is not None:
-        return "time" if query.activity is not None else "activity"
-    if query.activity is None or query.span is None:
-        raise BadInput("a relational query gives two of activity, image and span; this one gives fewer")
-    return "object"
-
-
 def nearest_length(kind: str, span: Span) -> str:
     """The length whose window is nearest to a span in ratio; an object query names none: long."""
     if kind == "object" or span.length <= 0:
