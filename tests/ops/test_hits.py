@@ -157,7 +157,7 @@ def slow_decode(
 @pytest.mark.parametrize("count", [1, 2, 5, 50])
 def test_decoding_is_what_trying_every_pair_gives(count: int, least: int) -> None:
     for seed in range(8):
-        size = 3 + 3 * seed
+        size = 3 + 9 * seed
         start, end = (torch.randn(size, generator=dice(seed + n), dtype=torch.float64) * 2 for n in (0, 90))
         if seed % 2:
             start[0], end[size // 2] = -torch.inf, -torch.inf  # padding, or outside the window
@@ -167,6 +167,20 @@ def test_decoding_is_what_trying_every_pair_gives(count: int, least: int) -> Non
         torch.testing.assert_close(
             decode_spans(start, end, cells, count, least), rows([*map(list, expected)])
         )
+
+
+@pytest.mark.parametrize("spread", [0.0, 0.2, 4.0])
+def test_looking_at_the_likeliest_first_changes_nothing(
+    spread: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Sharp logits need the likeliest alone, flat ones all pairs; both must be what all pairs give."""
+    cells = torch.stack([torch.arange(120.0), torch.arange(120.0) + 1], -1)
+    for seed in range(10):
+        start, end = (torch.randn(120, generator=dice(seed + n)) * spread for n in (0, 50))
+        near = decode_spans(start, end, cells, 4)
+        with monkeypatch.context() as patch:
+            patch.setattr("watchonce.ops.hits.LIKELY", 120)
+            torch.testing.assert_close(near, decode_spans(start, end, cells, 4), rtol=0, atol=0)
 
 
 def test_one_cell_is_a_segment_unless_two_are_asked_for() -> None:

@@ -15,6 +15,7 @@ from watchonce.types import BadInput
 
 MEETS = 0.3  # overlap over union above which a box tube or a segment is a hit
 ALIKE = 0.5  # overlap over union above which two decoded segments are the same one
+LIKELY = 48  # starts, and ends, that decoding looks at first
 
 
 def recall_at(scores: Tensor, labels: Tensor, k: int = 1) -> Tensor:
@@ -112,18 +113,38 @@ def decode_spans(start: Tensor, end: Tensor, cells: Tensor, count: int = 1, leas
     if count == 1:
         best = _best(first, last, low, high, least)
         return best[best[:, 2] > -torch.inf]
-    pairs = first[:, None] + last[None, :]
-    pairs.masked_fill_(torch.ones_like(pairs, dtype=torch.bool).tril(least - 1), -torch.inf)
+    # The likeliest starts and ends nearly always hold all that is sought; if not, every pair is tried.
+    near = [edge.topk(min(LIKELY, len(edge))).indices.sort().values for edge in (first, last)]
+    found = _greedy(first, last, low, high, near, count, least)
+    if len(first) > LIKELY:
+        rest = [
+            edge.index_fill(0, rows, -torch.inf).max() for edge, rows in zip((first, last), near, strict=True)
+        ]
+        bound = torch.maximum(rest[0] + last.max(), first.max() + rest[1])
+        if len(found) < count or not found[-1, 2] > bound:
+            every = torch.arange(len(first))
+            found = _greedy(first, last, low, high, [every, every], count, least)
+    return found
+
+
+def _greedy(
+    first: Tensor, last: Tensor, low: Tensor, high: Tensor, near: list[Tensor], count: int, least: int
+) -> Tensor:
+    """Best first, those that overlap it struck out, again; among the starts and ends `near` alone."""
+    starts, ends = near
+    pairs = first[starts][:, None] + last[ends][None, :]
+    pairs.masked_fill_(ends[None, :] < starts[:, None] + least, -torch.inf)
+    low, high = low[starts][:, None], high[ends][None, :]
+    lengths = (high - low).clamp(min=0)
     found = []
     while len(found) < count:
-        place = int(pairs.argmax())
-        s, e = divmod(place, len(last))
+        s, e = divmod(int(pairs.argmax()), len(ends))
         if pairs[s, e] == -torch.inf:
             break
-        found.append(torch.stack([low[s], high[e], pairs[s, e]]))
-        shared = (torch.minimum(high, high[e])[None, :] - torch.maximum(low, low[s])[:, None]).clamp(min=0)
-        union = (high[None, :] - low[:, None]).clamp(min=0) + (high[e] - low[s]) - shared
-        pairs.masked_fill_(shared > ALIKE * union, -torch.inf)
+        begin, until = low[s, 0], high[0, e]
+        found.append(torch.stack([begin, until, pairs[s, e]]))
+        shared = (high.clamp(max=until) - low.clamp(min=begin)).clamp(min=0)
+        pairs.masked_fill_(shared > ALIKE * (lengths + (until - begin) - shared), -torch.inf)
         pairs[s, e] = -torch.inf  # a cell without length overlaps nothing, itself included
     return torch.stack(found) if found else torch.zeros(0, 3, dtype=torch.float64)
 
