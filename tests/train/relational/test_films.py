@@ -93,7 +93,9 @@ def test_features_tell_what_is_done_and_the_cache_keeps_them(films, room, vision
 
 def test_a_mirror_swaps_push_and_pull_and_sides(vision, tmp_path):
     key = FilmKey(0, "train", 30.0)
-    plain, flipped = (open_film(FilmKey(0, "train", 30.0, look), vision, tmp_path) for look in ("plain", "flip"))
+    plain, flipped = (
+        open_film(FilmKey(0, "train", 30.0, look), vision, tmp_path) for look in ("plain", "flip")
+    )
     assert {ACTIVITIES[a]: ACTIVITIES[b] for a, b in MIRRORED.items()} == {"push": "pull", "pull": "push"}
     assert np.allclose(mirrored(plain.boxes), flipped.boxes, equal_nan=True)
     assert np.allclose(mirrored(mirrored(plain.boxes)), plain.boxes, equal_nan=True)
