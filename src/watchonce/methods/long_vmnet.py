@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from watchonce.contracts import Bodies, Budget, Memory, MemoryState
-from watchonce.ops.asking import Relational
+from watchonce.ops.asking import Relational, check_vision
 from watchonce.ops.attention import EncoderLayer
 from watchonce.ops.position import place_code, time_code
 from watchonce.ops.reader import Known, Projection, Reader, Shape
@@ -167,16 +167,6 @@ def trained(weights: str) -> tuple[LongVMNet, dict[str, Any]]:
     return network.eval().requires_grad_(False), facts
 
 
-def check_vision(bodies: Bodies, facts: dict[str, Any]) -> None:
-    """Refuses a vision tower whose features the weights have never seen."""
-    if bodies.vision is not None and bodies.vision.revision != facts["vision"]:
-        raise BadInput(
-            f"these weights of long_vmnet read the vision tower {facts['vision'][:12]}, but"
-            f" {bodies.vision.name} is {bodies.vision.revision[:12]}; name weights trained on it, or train"
-            " some: watchonce train long_vmnet"
-        )
-
-
 @dataclass
 class LongVMNetMemory(Memory):
     """At most `budget.memory` records of a whole video (as many as in training, where there is no budget).
@@ -198,7 +188,7 @@ class LongVMNetMemory(Memory):
         """Hands over the models; raises BadInput for a vision tower the weights do not know."""
         super().bind(bodies)
         if bodies.vision is not None:
-            check_vision(bodies, trained(self.weights)[1])
+            check_vision(bodies, trained(self.weights)[1], "long_vmnet")
         return self
 
     def write(self, frames: FrameBatch, tokens: Tokens | None, budget: Budget) -> None:
@@ -306,7 +296,7 @@ class LongVMNetAnswerer(Relational):
         """Hands over the models; raises BadInput for a vision tower the weights do not know."""
         super().bind(bodies)
         if bodies.vision is not None:
-            check_vision(bodies, trained(self.weights)[1])
+            check_vision(bodies, trained(self.weights)[1], "long_vmnet")
         return self
 
     def names(self) -> tuple[str, ...]:

@@ -7,15 +7,15 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
 from watchonce.clock import span_text
-from watchonce.contracts import Answerer
+from watchonce.contracts import Answerer, Bodies
 from watchonce.ops.boxes import corners
 from watchonce.ops.hits import decode_spans
 from watchonce.ops.records import KINDS, Outputs, Questions, spread
@@ -28,6 +28,16 @@ SPANS = 3  # a time question names at most
 SLACK = 2.0  # seconds around a window in which a record still speaks for it
 GAP = 3.0  # seconds between records of one span of evidence, at most
 ROWS = 8192  # times a network looks at in one call, at most
+
+
+def check_vision(bodies: Bodies, facts: Mapping[str, Any], method: str) -> None:
+    """Refuses a vision tower whose features a method's weights have never seen."""
+    if bodies.vision is not None and bodies.vision.revision != facts["vision"]:
+        raise BadInput(
+            f"these weights of {method} read the vision tower {facts['vision'][:12]}, but"
+            f" {bodies.vision.name} is {bodies.vision.revision[:12]}; name weights trained on it, or train"
+            f" some: watchonce train {method}"
+        )
 
 
 @dataclass

@@ -213,8 +213,16 @@ class DecoderLayer(nn.Module):
 
         near, bias: added to the logits of self- and cross-attention, broadcast to `[B, H, Q, Q or L]`.
         """
-        itself = self.itself.project(x + code, x)
-        x = self.norms[0](x + self.drop(self.itself(x + code, itself, bias=near)[0]))
+        x = self.among(x, code, near)
         mixed, weights = self.cross(x + code, known, bias=bias, gate=gate)
+        return self.after(x, mixed), weights
+
+    def among(self, x: Tensor, code: Tensor, near: Tensor) -> Tensor:
+        """The self-attention's part."""
+        itself = self.itself.project(x + code, x)
+        return self.norms[0](x + self.drop(self.itself(x + code, itself, bias=near)[0]))
+
+    def after(self, x: Tensor, mixed: Tensor) -> Tensor:
+        """What follows the cross-attention, whose output is `mixed`."""
         x = self.norms[1](x + self.drop(mixed))
-        return self.norms[2](x + self.drop(self.feed(x))), weights
+        return self.norms[2](x + self.drop(self.feed(x)))

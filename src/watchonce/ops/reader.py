@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import cast
+from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -23,6 +23,7 @@ from watchonce.types import BadInput
 
 FUSIONS = ("late", "grid", "pooled", "concat")
 ESTIMATORS = ("counterfactual", "gather")
+FEW = 1e-2  # records that always vote for everything, so that none is no infinity
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,7 @@ class Shape:
     scale: float = 1.0  # of scores against Gumbel noise of variance 1.6; above 1 where lots are kept
     bounded: bool = False  # keys from log sigmoid(score): records that are surely wanted are all alike
     match: bool = True
+    votes: bool = False  # activities are also told from what each record shows, without the decoder
     near: bool = True
     sink: bool = True
     anchor: bool = True
@@ -73,6 +75,21 @@ class Shape:
     def cells(self) -> int:
         """G: records a frame has."""
         return self.grid[0] * self.grid[1]
+
+
+class Given(NamedTuple):
+    """What questions give, d wide: the decoder's target `[B, d]`, the object's cells `[B, G, d]`, the object
+    as one vector and the activity `[B, d]`; None where it is asked for.
+    """
+
+    target: Tensor
+    item: Tensor | None
+    thing: Tensor | None
+    deed: Tensor | None
+
+    def repeated(self, times: int) -> Given:
+        """Every question so many times in a row."""
+        return Given(*(None if v is None else v.repeat_interleave(times, dim=0) for v in self))  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True, eq=False)
@@ -168,6 +185,7 @@ class Reader(nn.Module):
         self.start, self.end = nn.Linear(d, 1), nn.Linear(d, 1)
         self.mix = nn.Parameter(torch.zeros(shape.heads)) if shape.anchor else None
         self.match = Match(d, kinds) if shape.match else None
+        self.vote = nn.Parameter(torch.tensor([1.0, 2.0])) if shape.match and shape.votes else None
         self.near = nn.ModuleList(
             [Nearness(shape.heads) for _ in range(2 * shape.layers if shape.near else 0)]
         )
@@ -188,11 +206,14 @@ class Reader(nn.Module):
             raise BadInput(
                 f"fusion {self.shape.fusion!r} reads anew for every question; only 'late' can cache"
             )
-        return self._encode(records, self.project(records.feat), self.code(records), records.valid, gate)
+        x = self.project(records.feat)
+        return self._encode(records, x, x, self.code(records), gate)
 
-    def _encode(self, records: Records, x: Tensor, code: Tensor, open_: Tensor, gate: Tensor | None) -> Known:
-        """x, code `[B, L + E, d]`, open_, gate `[B, L + E]`; the first L of them are the records."""
-        plain = x[:, : records.room]
+    def _encode(self, records: Records, plain: Tensor, x: Tensor, code: Tensor, gate: Tensor | None) -> Known:
+        """plain `[B, L, d]`, the projected records; x, code `[B, L + E, d]`, with the question's tokens."""
+        more = x.shape[1] - records.room
+        open_ = functional.pad(records.valid, (0, more), value=True)
+        gate = None if gate is None else functional.pad(gate, (0, more), value=1.0)
         for number, layer in enumerate(self.encoder):
             # Later layers see the chosen alone: one exact counterfactual, not a product of several.
             x = layer(x, code, open_, gate if number == 0 or gate is None else gate.detach())
@@ -215,34 +236,38 @@ class Reader(nn.Module):
         gate: `[B, L]`, 1 = kept, 0 = not, with or without gradient. known: from `know`, instead of the
         records (which are then not looked at); its own gate holds.
         """
-        item = None if questions.object is None else self.project(questions.object)
-        deed = None
-        if questions.activity is not None:
-            one = functional.one_hot(questions.activity, len(self.shape.activities)).to(self.query.dtype)
-            deed = self.activity(one)
+        given = self.given(questions)
         if known is None:
             late = self.shape.fusion == "late"
-            known = self.know(records, gate) if late else self._fused(records, item, deed, gate)
-        thing = None if item is None else self._pooled(item)
-        target = self.query
+            known = self.know(records, gate) if late else self.fuse(records, given, gate)
+        return self._decode(given, questions, known)
+
+    def given(self, questions: Questions) -> Given:
+        """What the questions give, at the network's width."""
+        item, thing, deed = None, None, None
+        target = self.query.expand(len(questions), -1)
+        if questions.object is not None:
+            item = self.project(questions.object)
+            thing = self.pooled(item)
+        if questions.activity is not None:
+            one = functional.one_hot(questions.activity, len(self.shape.activities))
+            deed = self.activity(one.to(self.query.dtype))
         if self.shape.fusion == "late":
             target = target + sum(v for v in (thing, deed) if v is not None)
-        else:
-            target = target.expand(len(questions), -1)
-        return self._decode(target, thing, questions, known)
+        return Given(target, item, thing, deed)
 
-    def _pooled(self, item: Tensor) -> Tensor:
+    def pooled(self, item: Tensor) -> Tensor:
         places = self.places
         if self.shape.core:
             item, places = item[:, list(self.shape.core)], places[list(self.shape.core)]
         share = torch.softmax(self.pool(item + places), dim=1)
         return (share * item).sum(dim=1)
 
-    def _fused(
-        self, records: Records, item: Tensor | None, deed: Tensor | None, gate: Tensor | None
-    ) -> Known:
+    def fuse(self, records: Records, given: Given, gate: Tensor | None = None) -> Known:
         """The papers' encoder input: records meet the object, and its tokens and the activity's join them."""
-        x, code, fusion = self.project(records.feat), self.code(records), self.shape.fusion
+        item, deed = given.item, given.deed
+        plain, code, fusion = self.project(records.feat), self.code(records), self.shape.fusion
+        x = plain
         extra: list[Tensor] = []
         codes: list[Tensor] = []
         if item is not None:
@@ -256,25 +281,23 @@ class Reader(nn.Module):
             extra.append(deed[:, None])
             codes.append(torch.zeros_like(extra[-1]))
         x, code = torch.cat([x, *extra], dim=1), torch.cat([code, *codes], dim=1)
-        more = x.shape[1] - records.room
-        gate = None if gate is None else functional.pad(gate, (0, more), value=1.0)
-        return self._encode(records, x, code, functional.pad(records.valid, (0, more), value=True), gate)
+        return self._encode(records, plain, x, code, gate)
 
     # -- answers
 
-    def _decode(self, target: Tensor, thing: Tensor | None, questions: Questions, known: Known) -> Outputs:
-        x = target[:, None].expand(-1, questions.times.shape[1], -1)
+    def _decode(self, given: Given, questions: Questions, known: Known) -> Outputs:
+        x = given.target[:, None].expand(-1, questions.times.shape[1], -1)
         code = time_code(questions.times, self.shape.width, self.shape.temperature)
-        shows, acts = self._matches(thing, questions, known)
-        bias = self._bias(questions, known, shows, acts)
+        shows, acts = self.matches(given.thing, questions.activity, known)
+        fit = self.bias(questions, known, shows, acts)
         among = torch.where(questions.there, 0.0, EXCLUDED)[:, None, None, :]
         said: list[Outputs] = []
         for number, layer in enumerate(self.decoder):
-            near, cross = among, bias
+            near, cross = among, fit
             if self.shape.near:
                 near = among + self.near[2 * number](questions.times, questions.times)
                 distance = self.near[2 * number + 1](questions.times, known.time)
-                cross = bias + functional.pad(distance, (0, bias.shape[-1] - distance.shape[-1]))
+                cross = fit + functional.pad(distance, (0, fit.shape[-1] - distance.shape[-1]))
             kept = known.layers[number]
             x, weights = layer(x, code, kept, near=near, bias=cross, gate=known.gate)
             said.append(self._heads(self.norm(x), weights, questions, known, shows, acts))
@@ -283,20 +306,20 @@ class Reader(nn.Module):
             last.activity, last.boxes, last.start, last.end, last.weight, shows, acts, tuple(said[:-1])
         )
 
-    def _matches(
-        self, thing: Tensor | None, questions: Questions, known: Known
+    def matches(
+        self, thing: Tensor | None, activity: Tensor | None, known: Known
     ) -> tuple[Tensor | None, Tensor | None]:
         """Logits `[B, L]` that a record shows the given object, and the given activity (or any, if asked)."""
         if self.match is None:
             return None, None
         shows = None if thing is None else self.match.same(known.looks, self.match.looks(thing))
-        if questions.activity is None:
-            return shows, known.acts.logsumexp(dim=-1).expand(len(questions), -1)
-        count = len(questions)
-        acts = known.acts.expand(count, -1, -1)
-        return shows, acts.gather(2, questions.activity[:, None, None].expand(-1, acts.shape[1], 1))[..., 0]
+        if activity is None:
+            count = len(known.acts) if thing is None else len(thing)
+            return shows, known.acts.logsumexp(dim=-1).expand(count, -1)
+        acts = known.acts.expand(len(activity), -1, -1)
+        return shows, acts.gather(2, activity[:, None, None].expand(-1, acts.shape[1], 1))[..., 0]
 
-    def _bias(self, questions: Questions, known: Known, shows: Tensor | None, acts: Tensor | None) -> Tensor:
+    def bias(self, questions: Questions, known: Known, shows: Tensor | None, acts: Tensor | None) -> Tensor:
         """`[B, H, 1, L + E]`: what is not there is shut out, what fits badly or lies outside comes last."""
         look, act, away = self.trust.T[:, None, :, None, None]
         first, last = questions.window[:, :1], questions.window[:, 1:]
@@ -324,13 +347,26 @@ class Reader(nn.Module):
         spent = ((weights.mean(dim=1) * there[..., None]).sum(dim=1) / count).detach()
         if questions.kind == "activity":
             pooled = (x * there[..., None]).sum(dim=1) / count
-            return Outputs(activity=self.label(pooled), weight=spent, shows=shows, acts=acts)
+            label = self.label(pooled)
+            if self.vote is not None and shows is not None:
+                scale, offset = self.vote
+                label = label + scale * self._votes(questions, known, shows) + offset
+            return Outputs(activity=label, weight=spent, shows=shows, acts=acts)
         if questions.kind == "object":
-            return Outputs(boxes=self._boxes(x, weights, known), weight=spent, shows=shows, acts=acts)
+            return Outputs(boxes=self.boxes(x, weights, known), weight=spent, shows=shows, acts=acts)
         start, end = (torch.where(there, head(x)[..., 0], -math.inf) for head in (self.start, self.end))
         return Outputs(start=start, end=end, weight=spent, shows=shows, acts=acts)
 
-    def _boxes(self, x: Tensor, weights: Tensor, known: Known) -> Tensor:
+    def _votes(self, questions: Questions, known: Known, shows: Tensor) -> Tensor:
+        """`[B, C]`: log of how many records inside the window show the object and that being done to it."""
+        first, last = questions.window[:, :1], questions.window[:, 1:]
+        inside = (known.time >= first) & (known.time < last) & known.open[:, : known.time.shape[1]]
+        weight = inside.float() if known.gate is None else inside * known.gate[:, : known.time.shape[1]]
+        seen = torch.sigmoid(shows) * weight
+        each = torch.sigmoid(known.acts).expand(len(seen), -1, -1)
+        return torch.log(torch.einsum("bl,blc->bc", seen, each) + FEW)
+
+    def boxes(self, x: Tensor, weights: Tensor, known: Known) -> Tensor:
         """`[B, Q, 4]`; with an anchor the centre is an offset from the mean place attended to."""
         raw = self.box(x)
         if self.mix is None:

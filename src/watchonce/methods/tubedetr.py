@@ -1,0 +1,262 @@
+"""tubedetr · relational answerer · TubeDETR (arXiv 2203.16434), modified as in Long-VMNet, section 4.2.
+
+The baseline without a memory: every question walks all frames of its window again, clip by clip. Records
+of a frame attend to each other and to the question; the query of a moment sees its own frame alone. As the
+Long-VMNet paper has it: frozen features in place of a trained backbone, the object's and the activity's
+tokens in place of text, no fast branch, logits of clips averaged. What differs: the switches of
+`ops/reader.py`, the same that Long-VMNet has here, so that the two differ by the memory alone.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+
+from watchonce.contracts import Bodies
+from watchonce.ops.asking import Relational, check_vision
+from watchonce.ops.attention import EXCLUDED, DecoderLayer
+from watchonce.ops.position import time_code
+from watchonce.ops.reader import Given, Known, Reader, Shape
+from watchonce.ops.records import Outputs, Questions, Records
+from watchonce.ops.weights import load_network, shipped
+from watchonce.types import BadInput, Tokens
+
+CLIP = 120  # frames a clip has at most
+UNSEEN = -30.0  # the logit of a match with a record that was not looked at
+
+
+class TubeDETR(nn.Module):
+    """Frames of a clip and questions to outputs; `watch` does so for a window of any length."""
+
+    def __init__(self, shape: Shape) -> None:
+        super().__init__()
+        self.shape = shape
+        self.reader = Reader(shape)
+
+    def read(self, records: Records, questions: Questions) -> Outputs:
+        """B questions about B clips: records `[B, T * G]` of whole frames in time order, padding last.
+
+        A question's times are answered each from the frame that is on view then.
+        """
+        reader, cells = self.reader, self.shape.cells
+        if records.room % cells or not records.room:
+            raise BadInput(f"TubeDETR reads whole frames of {cells} records, got {records.room} records")
+        clips, frames = len(records), records.room // cells
+        given = reader.given(questions)
+        each, known = given.repeated(frames), self._frames(records, given)
+        deed = None if questions.activity is None else questions.activity.repeat_interleave(frames)
+        shows, acts = reader.matches(each.thing, deed, known)
+        first = torch.arange(clips, device=records.time.device)[:, None] * frames
+        which = (self._seen(records, questions) + first).flatten()
+        mine = known.rows(which)
+        fit = reader.bias(_alone(questions), mine, _at(shows, which), _at(acts, which))
+        said, weights = self._decode(given, questions, mine, fit)
+        mass = weights.detach().mean(dim=1)[:, 0, :cells] * questions.there.reshape(-1, 1)
+        spent = torch.zeros_like(known.time).index_add(0, which, mass).view(clips, -1)
+        common = Outputs(
+            weight=spent / questions.there.sum(dim=1, keepdim=True).clamp(min=1),
+            shows=None if shows is None else shows.view(clips, -1),
+            acts=None if acts is None else acts.view(clips, -1),
+        )
+        made = [self._heads(x, weights, questions, mine, common) for x in said]
+        return replace(made[-1], aux=tuple(made[:-1]))
+
+    def _frames(self, records: Records, given: Given) -> Known:
+        """What is known of each of the B * T frames, as of a video of its own."""
+        cells = self.shape.cells
+        frames = records.room // cells
+        columns = (records.feat, records.time, records.patch, records.valid)
+        alone = Records(*(v.unflatten(1, (frames, cells)).flatten(0, 1) for v in columns))
+        if self.shape.fusion == "late":
+            return self.reader.know(alone)
+        return self.reader.fuse(alone, given.repeated(frames))
+
+    def _seen(self, records: Records, questions: Questions) -> Tensor:
+        """The frame on view at each time, int64 `[B, Q]`: the last that is there and has begun."""
+        starts, there = records.time[:, :: self.shape.cells], records.valid[:, :: self.shape.cells]
+        starts = torch.where(there, starts, torch.inf).contiguous()
+        return (torch.searchsorted(starts, questions.times.contiguous(), right=True) - 1).clamp(min=0)
+
+    def _decode(
+        self, given: Given, questions: Questions, mine: Known, fit: Tensor
+    ) -> tuple[list[Tensor], Tensor]:
+        """Per layer the looks `[B, Q, d]`; the last cross-attention's weights `[B * Q, H, 1, G + E]`."""
+        count, looks = questions.times.shape
+        code = time_code(questions.times, self.shape.width, self.shape.temperature)
+        among = torch.where(questions.there, 0.0, EXCLUDED)[:, None, None, :]
+        x, said, weights = given.target[:, None].expand(-1, looks, -1), [], fit
+        for number, layer in enumerate(self.reader.decoder):
+            layer = cast(DecoderLayer, layer)
+            near = among
+            if self.shape.near:
+                near = among + self.reader.near[2 * number](questions.times, questions.times)
+            x = layer.among(x, code, near)
+            alone = (x + code).reshape(count * looks, 1, -1)
+            mixed, weights = layer.cross(alone, mine.layers[number], bias=fit)
+            x = layer.after(x, mixed.view(count, looks, -1))
+            said.append(self.reader.norm(x))
+        return said, weights
+
+    def _heads(
+        self, x: Tensor, weights: Tensor, questions: Questions, mine: Known, common: Outputs
+    ) -> Outputs:
+        """Boxes of every layer lean on the last one's attention."""
+        reader, there = self.reader, questions.there
+        if questions.kind == "activity":
+            pooled = (x * there[..., None]).sum(dim=1) / there.sum(dim=1, keepdim=True).clamp(min=1)
+            return replace(common, activity=reader.label(pooled))
+        if questions.kind == "object":
+            boxes = reader.boxes(x.reshape(there.numel(), 1, -1), weights[..., : self.shape.cells], mine)
+            return replace(common, boxes=boxes.view(*there.shape, 4))
+        start, end = (torch.where(there, head(x)[..., 0], -math.inf) for head in (reader.start, reader.end))
+        return replace(common, start=start, end=end)
+
+    # -- windows longer than a clip
+
+    def watch(self, records: Records, question: Questions, clip: int = CLIP) -> Outputs:
+        """One question about all frames of its window, records `[1, F * G]`: clips of `clip` frames.
+
+        activity: a look a frame, the mean of the clips' logits; the last clip reaches back to be whole.
+        object: each clip answers its own times. time: `clip` of the times, evenly spread, are answered in
+        one go from their frames, and the others stay -inf (section 7 of the specification).
+        """
+        cells = self.shape.cells
+        count = records.room // cells
+        if question.kind == "time":
+            return self._moments(records, question, clip)
+        firsts = [min(f, max(0, count - clip)) for f in range(0, count, clip)]
+        length = min(clip, count)
+        frames = torch.tensor(firsts)[:, None] + torch.arange(length)
+        index = (frames[..., None] * cells + torch.arange(cells)).flatten(1)
+        clips = records.rows([0] * len(firsts)).take(index)
+        if question.kind == "activity":
+            asked = question.rows([0] * len(firsts))
+            times = clips.time[:, ::cells]
+            outputs = self.read(clips, replace(asked, times=times, there=torch.ones_like(times).bool()))
+            assert outputs.activity is not None
+            return replace(_joined(outputs, index, records.room), activity=outputs.activity.mean(0, True))
+        return self._tube(clips, question, records, index, clip)
+
+    def _tube(
+        self, clips: Records, question: Questions, records: Records, index: Tensor, clip: int
+    ) -> Outputs:
+        """Boxes of every clip, each for the times that fall on its frames, in the order asked."""
+        seen = self._seen(records, question)[0]
+        owner = torch.div(seen, clip, rounding_mode="floor")
+        most = int(torch.bincount(owner, minlength=len(index)).max())
+        times = question.times.new_zeros(len(index), most)
+        there = torch.zeros(times.shape, dtype=torch.bool)
+        places = torch.zeros(times.shape, dtype=torch.int64)
+        for row in range(len(index)):
+            mine = torch.nonzero(owner == row)[:, 0]
+            times[row, : len(mine)], places[row, : len(mine)] = question.times[0, mine], mine
+            there[row, : len(mine)] = True
+        asked = replace(question.rows([0] * len(index)), times=times, there=there)
+        outputs = self.read(clips, asked)
+        assert outputs.boxes is not None
+        boxes = outputs.boxes.new_zeros(1, question.times.shape[1], 4)
+        boxes[0, places[there]] = outputs.boxes[there]
+        return replace(_joined(outputs, index, records.room), boxes=boxes)
+
+    def _moments(self, records: Records, question: Questions, clip: int) -> Outputs:
+        cells = self.shape.cells
+        number = int(question.there.sum())
+        chosen = torch.div(torch.arange(min(clip, number)) * number, min(clip, number), rounding_mode="floor")
+        times = question.times[:, chosen]
+        seen = self._seen(records, replace(question, times=times, there=question.there[:, chosen]))[0]
+        index = (seen[:, None] * cells + torch.arange(cells)).flatten()[None]
+        outputs = self.read(
+            records.take(index), replace(question, times=times, there=question.there[:, chosen])
+        )
+        whole = {}
+        for name in ("start", "end"):
+            logits = torch.full(question.times.shape, -math.inf)
+            whole[name] = logits.index_copy(1, chosen, getattr(outputs, name))
+        return replace(_joined(outputs, index, records.room), start=whole["start"], end=whole["end"])
+
+
+def _joined(outputs: Outputs, index: Tensor, room: int) -> Outputs:
+    """Values of clips' records put back among `room` records, at `index` `[clips, T * G]`."""
+
+    def back(value: Tensor | None, empty: float) -> Tensor | None:
+        if value is None:
+            return None
+        whole = torch.full((1, room), empty)
+        whole[0, index.flatten()] = value.flatten()
+        return whole
+
+    weight, shows, acts = (back(outputs.weight, 0.0), back(outputs.shows, UNSEEN), back(outputs.acts, UNSEEN))
+    assert weight is not None
+    return replace(outputs, weight=weight / len(index), shows=shows, acts=acts, aux=())
+
+
+def _alone(questions: Questions) -> Questions:
+    """Every look of every question as a question of its own."""
+    looks = questions.times.shape[1]
+    rows = questions.rows(torch.arange(len(questions)).repeat_interleave(looks))
+    return replace(rows, times=questions.times.reshape(-1, 1), there=questions.there.reshape(-1, 1))
+
+
+def _at(value: Tensor | None, which: Tensor) -> Tensor | None:
+    return None if value is None else value[which]
+
+
+# -- the part
+
+
+@lru_cache(maxsize=4)
+def trained(weights: str) -> tuple[TubeDETR, dict[str, Any]]:
+    """The network in a file of weights ("shipped": the one that comes with the package), and its facts."""
+    tensors, shape, facts = load_network(shipped("tubedetr") if weights == "shipped" else Path(weights))
+    network = TubeDETR(shape)
+    network.load_state_dict(tensors)
+    return network.eval().requires_grad_(False), facts
+
+
+@dataclass
+class TubeDETRAnswerer(Relational):
+    """Activity, object and time queries, each from all frames of its window; needs a memory of every frame.
+
+    That is the variant with a feature cache: the memory `everything` of a vision tower's tokens. Without
+    one, the window would have to be decoded and encoded again for every query.
+    """
+
+    weights: str = "shipped"
+
+    def bind(self, bodies: Bodies) -> TubeDETRAnswerer:
+        """Hands over the models; raises BadInput for a vision tower the weights do not know."""
+        super().bind(bodies)
+        if bodies.vision is not None:
+            check_vision(bodies, trained(self.weights)[1], "tubedetr")
+        return self
+
+    def names(self) -> tuple[str, ...]:
+        """The activities the weights know."""
+        return trained(self.weights)[0].shape.activities
+
+    def said(self, tokens: Tokens, questions: Questions) -> Outputs:
+        """Outputs of all questions, one after the other."""
+        network, _ = trained(self.weights)
+        records = Records.of([tokens], network.shape.grid)
+        rows = [self._one(network, records, questions.rows([row])) for row in range(len(questions))]
+        names = ("activity", "boxes", "start", "end", "weight", "shows", "acts")
+        columns = {name: [getattr(row, name) for row in rows] for name in names}
+        joined: dict[str, Any] = {n: None if v[0] is None else torch.cat(v) for n, v in columns.items()}
+        return Outputs(**joined)
+
+    @staticmethod
+    def _one(network: TubeDETR, records: Records, question: Questions) -> Outputs:
+        """One question about the frames that begin in its window, or the one before if none does."""
+        first, last = question.window[0].tolist()
+        inside = (records.time[0] >= first) & (records.time[0] < last)
+        if not bool(inside.any()):
+            before = records.time[0][records.time[0] <= first]
+            inside = records.time[0] == (before.max() if len(before) else records.time[0].min())
+        index = torch.nonzero(inside)[:, 0][None]
+        return _joined(network.watch(records.take(index), question), index, records.room)
