@@ -133,7 +133,7 @@ def _numbers(text: str) -> list[int]:
 
 @app.command()
 def train(
-    what: Annotated[str, typer.Argument(help="What to train: tiny, long_vmnet.")],
+    what: Annotated[str, typer.Argument(help="What to train: tiny, long_vmnet, tubedetr.")],
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="Folder for the weights; as what is trained.")
     ] = None,
@@ -148,7 +148,7 @@ def train(
     """
     from watchonce import train as room
 
-    known = {"tiny": "train_tiny", "long_vmnet": "train_long_vmnet"}
+    known = {"tiny": "train_tiny", "long_vmnet": "train_long_vmnet", "tubedetr": "train_tubedetr"}
     if what not in known:
         raise BadInput(f"nothing called {what!r} can be trained; known: {', '.join(known)}")
     out = out or Path(what)

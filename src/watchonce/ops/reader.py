@@ -185,7 +185,7 @@ class Reader(nn.Module):
         self.start, self.end = nn.Linear(d, 1), nn.Linear(d, 1)
         self.mix = nn.Parameter(torch.zeros(shape.heads)) if shape.anchor else None
         self.match = Match(d, kinds) if shape.match else None
-        self.vote = nn.Parameter(torch.tensor([1.0, 2.0])) if shape.match and shape.votes else None
+        self.vote = nn.Parameter(torch.tensor([1.0, -3.0])) if shape.match and shape.votes else None
         self.near = nn.ModuleList(
             [Nearness(shape.heads) for _ in range(2 * shape.layers if shape.near else 0)]
         )

@@ -1,6 +1,6 @@
 """The training of what ships."""
 
-from watchonce.train.relational.trainer import train_long_vmnet
+from watchonce.train.relational.trainer import train_long_vmnet, train_tubedetr
 from watchonce.train.tiny import train_tiny
 
-__all__ = ["train_long_vmnet", "train_tiny"]
+__all__ = ["train_long_vmnet", "train_tiny", "train_tubedetr"]

@@ -10,7 +10,7 @@ import torch
 
 from watchonce.methods.long_vmnet import LongVMNet, preset
 from watchonce.models.vision import load_vision
-from watchonce.train.relational.course import Study
+from watchonce.train.relational.dealing import Study
 from watchonce.train.relational.films import Film, FilmKey, open_film
 from watchonce.video.drawn.world import ACTIVITIES
 

@@ -26,7 +26,7 @@ def course(films, study=STUDY, rank=0, ranks=1, **changes):
 @pytest.mark.parametrize("phase", ["ready", "rehearse"])
 def test_resumed_mid_epoch_is_undisturbed(films, tmp_path, phase):
     whole, halves, again = course(films), course(films), course(films)
-    assert whole.epoch_steps > 8  # all within one epoch
+    assert whole.dealer.epoch_steps > 8  # all within one epoch
     expected = fit(whole, getattr(whole, phase), PLAN)
     fit(halves, getattr(halves, phase), PLAN, checkpoint=tmp_path / "c", until=5)
     for parameter in again.parameters():
@@ -54,13 +54,13 @@ def test_memories_never_hold_a_token_twice_and_take_from_the_clips(films):
 def test_earlier_queries_are_asked_again(films):
     learning = course(films, replace(STUDY, kinds=("activity",)))
     asked: dict[int, list] = {}
-    for step in range(learning.epoch_steps):
-        turn = learning.turn(step)
+    for step in range(learning.dealer.epoch_steps):
+        turn = learning.dealer.turn(step)
         for row, (film, ask) in enumerate(zip(turn.films, turn.asks, strict=True)):
             again = [old.query for place, old in turn.again if place == row]
             assert again == asked.get(film, [])[-2:]
             asked.setdefault(film, []).append(ask.query)
-    assert learning.turn(learning.epoch_steps).again == ()  # a new epoch has no past
+    assert learning.dealer.turn(learning.dealer.epoch_steps).again == ()  # a new epoch has no past
     losses = learning.rehearse(4, np.random.default_rng(0))
     assert {"activity", "past_activity", "score"} <= set(losses)
     none = course(films, replace(STUDY, kinds=("activity",), past=0))

@@ -173,7 +173,7 @@ def targets(asks: Sequence[Ask], asked: Questions, records: Records | None = Non
     made = Targets(**_own(asks, asked))
     if records is None:
         return made
-    shows, acts = _matches(asks, records)
+    shows, acts = matches(asks, records)
     return replace(made, shows=shows if asked.kind != "object" else None, acts=acts)
 
 
@@ -204,7 +204,7 @@ def _own(asks: Sequence[Ask], asked: Questions) -> dict[str, Tensor]:
     return {"start": start / start.sum(1, keepdim=True), "end": end / end.sum(1, keepdim=True)}
 
 
-def _matches(asks: Sequence[Ask], records: Records) -> tuple[Tensor, Tensor]:
+def matches(asks: Sequence[Ask], records: Records) -> tuple[Tensor, Tensor]:
     """float `[B, L]` of 0 and 1, NaN at padding: shows the object; shows the activity, or any."""
     shows = torch.full(records.time.shape, torch.nan)
     acts = shows.clone()

@@ -27,6 +27,7 @@ from watchonce.types import BadInput
 
 if TYPE_CHECKING:
     from watchonce.methods.long_vmnet import LongVMNet
+    from watchonce.methods.tubedetr import TubeDETR
     from watchonce.ops.records import Outputs, Records
     from watchonce.train.relational.films import Film
 
@@ -138,6 +139,28 @@ def sit(
                         told[policy][f"{kind} {query.length} {name}"].append(value)
     network.train()
     return {policy: {name: float(np.mean(v)) for name, v in rows.items()} for policy, rows in told.items()}
+
+
+@torch.inference_mode()
+def sit_watching(
+    network: TubeDETR, films: Iterable[Film], *, each: int = 2, kinds: Sequence[str] = KINDS
+) -> dict[str, float]:
+    """The same measures for a network that reads every frame of a query's window, one query at a time."""
+    network.eval()
+    told: dict[str, list[float]] = defaultdict(list)
+    for film in films:
+        cells = film.features.shape[1]
+        for query in film_of(film.truth, each).queries:
+            if query.kind not in kinds:
+                continue
+            frames = film.during(query.span)
+            records = gather([film], [np.repeat(frames, cells)], [np.tile(np.arange(cells), len(frames))])
+            put = questions([Ask(film, query)])
+            said = _said(query, network.watch(records, put), 0, put.times[0, put.there[0]])
+            for name, value in score(query, said).items():
+                told[f"{query.kind} {query.length} {name}"].append(value)
+    network.train()
+    return {name: float(np.mean(values)) for name, values in told.items()}
 
 
 def held(film: Film, kept: tuple[Tensor, Tensor]) -> dict[str, float]:

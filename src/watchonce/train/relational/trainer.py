@@ -1,9 +1,9 @@
-"""`watchonce train long_vmnet`: from random numbers to a file of weights, examined on films not trained on.
+"""`watchonce train long_vmnet` and `tubedetr`: from random numbers to weights, examined on films held out.
 
-Three stages, each resumable to the batch. films: the frozen tower looks at every film once, and what it
-saw is kept. reader: questions are answered from memories that are handed over (phase A). sampler: the
-network writes its own memories and reads them (phase B). Alone or as several processes under `torchrun`.
-This file does not know how a loss comes about.
+Stages, each resumable to the batch. films: the frozen tower looks at every film once, and what it saw is
+kept. reader: questions are answered from memories that are handed over (phase A). sampler: the network
+writes its own memories and reads them (phase B). clips: the baseline reads clips. Alone or as several
+processes under `torchrun`. This file does not know how a loss comes about.
 """
 
 from __future__ import annotations
@@ -20,9 +20,12 @@ from watchonce import library
 from watchonce.engine.fit import Plan, fit
 from watchonce.engine.peers import Peers, peers_of_environment
 from watchonce.methods.long_vmnet import LongVMNet, preset
+from watchonce.methods.tubedetr import TubeDETR
 from watchonce.ops.weights import save_network
-from watchonce.train.relational.course import Course, Study
-from watchonce.train.relational.exam import sit
+from watchonce.train.relational.clips import ClipCourse
+from watchonce.train.relational.course import Course
+from watchonce.train.relational.dealing import Study
+from watchonce.train.relational.exam import sit, sit_watching
 from watchonce.train.relational.films import Film, FilmKey, open_film
 from watchonce.types import BadInput
 from watchonce.video.drawn.world import ACTIVITIES
@@ -31,6 +34,7 @@ if TYPE_CHECKING:
     from watchonce.contracts import Vision
 
 StageProgress = Callable[[str, int, int], None]  # stage, steps done, steps in all
+WATCHED = 64  # frames of a clip of the baseline
 EXAMINED = ("lasting", "reservoir", "random", "stride", "oracle")  # memories of the model card
 
 
@@ -49,6 +53,7 @@ class Schedule:
     network: Mapping[str, Any] = field(default_factory=lambda: {"scale": 3.0, "bounded": True})
     study: Study = Study(steps=1)  # noqa: RUF009 -- frozen
     reader: Plan = Plan(steps=600, rate=2e-3, warm_up=40, weights={"score": 0.5, "match": 0.5})  # noqa: RUF009
+    clips: Plan = Plan(steps=900, rate=2e-3, warm_up=40, weights={"match": 0.5})  # noqa: RUF009
     sampler: Plan = Plan(  # noqa: RUF009
         steps=600,
         rate=1e-3,
@@ -63,17 +68,41 @@ def train_long_vmnet(
     seed: int = 0,
     resume: bool = True,
     progress: StageProgress | None = None,
+    **given: Any,
+) -> dict[str, Any]:
+    """Trains sampler and reader, saves `out/long_vmnet.safetensors` and a card; returns what the card says.
+
+    scale: times the full number of steps and films. given: `schedule`, a Schedule; `vision`, the tower
+    ("tiny" unless given); `cache`, the folder of the films' features, kept for the next training (beside
+    the catalogue unless given). One thread a process. Raises Diverged when a loss is no longer finite.
+    """
+    return _train("long_vmnet", out, scale, seed, resume, progress, **given)
+
+
+def train_tubedetr(
+    out: Path,
+    scale: float = 1.0,
+    seed: int = 0,
+    resume: bool = True,
+    progress: StageProgress | None = None,
+    **given: Any,
+) -> dict[str, Any]:
+    """Trains the baseline without a memory, `out/tubedetr.safetensors`; as `train_long_vmnet`."""
+    return _train("tubedetr", out, scale, seed, resume, progress, **given)
+
+
+def _train(
+    name: str,
+    out: Path,
+    scale: float,
+    seed: int,
+    resume: bool,
+    progress: StageProgress | None,
     *,
     schedule: Schedule | None = None,
     vision: Vision | None = None,
     cache: Path | None = None,
 ) -> dict[str, Any]:
-    """Trains the network, saves `out/long_vmnet.safetensors` and a card, and returns what the card says.
-
-    scale: times the full number of steps and films. cache: folder of the films' features, kept for the
-    next training; beside the catalogue unless given. One thread a process. Raises Diverged when a loss is
-    no longer finite.
-    """
     if not scale > 0:
         raise BadInput(f"--scale must be above 0, got {scale:g}")
     torch.set_num_threads(1)
@@ -89,27 +118,26 @@ def train_long_vmnet(
         torch.manual_seed(seed)
         seen = {"features": vision.width, "grid": vision.grid, "core": vision.core}
         shape = preset(plan.preset, ACTIVITIES, **seen, **plan.network)
-        network = LongVMNet(shape)
-        stages = learn(network, films, plan, out, resume, peers, report)
+        network = LongVMNet(shape) if name == "long_vmnet" else TubeDETR(shape)
         facts: dict[str, Any] = {
+            "name": name,
             "seed": seed,
             "scale": scale,
             "films": len(films),
-            "stages": stages,
+            "stages": learn(network, films, plan, out, resume, peers, report),
             "vision": vision.revision,
             "room": plan.study.room,
             "clip": plan.study.clip,
             "lasting": plan.study.lasting,
         }
         if peers.first:
-            facts["exam"] = sit(
-                network,
-                films_of(plan, "val", vision, cache, Peers(), report),
-                EXAMINED,
-                room=plan.study.room,
-                clip=plan.study.clip,
-            )
-            save_network(out / "long_vmnet.safetensors", network, shape, facts)
+            held_out = films_of(plan, "val", vision, cache, Peers(), report)
+            if isinstance(network, LongVMNet):
+                room, clip = plan.study.room, plan.study.clip
+                facts["exam"] = sit(network, held_out, EXAMINED, room=room, clip=clip)
+            else:
+                facts["exam"] = {"every frame": sit_watching(network, held_out)}
+            save_network(out / f"{name}.safetensors", network, shape, facts)
             (out / "README.md").write_text(card(facts), encoding="utf-8")
         peers.wait()
     return facts
@@ -124,6 +152,7 @@ def scaled(plan: Schedule, scale: float, seed: int) -> Schedule:
         exam=max(1, round(plan.exam * min(1.0, scale))),
         study=replace(plan.study, seed=seed),
         reader=replace(plan.reader, steps=max(1, round(plan.reader.steps * scale)), seed=seed),
+        clips=replace(plan.clips, steps=max(1, round(plan.clips.steps * scale)), seed=seed),
         sampler=replace(plan.sampler, steps=max(1, round(plan.sampler.steps * scale)), seed=seed),
     )
 
@@ -143,7 +172,7 @@ def films_of(
 
 
 def learn(
-    network: LongVMNet,
+    network: LongVMNet | TubeDETR,
     films: Sequence[Film],
     plan: Schedule,
     out: Path,
@@ -151,15 +180,22 @@ def learn(
     peers: Peers,
     report: StageProgress,
 ) -> dict[str, Any]:
-    """Both phases; per stage its steps, first and last loss, and CPU seconds."""
+    """All stages of the network; per stage its steps, first and last loss, and CPU seconds."""
     told = {}
-    for name, stage in (("reader", plan.reader), ("sampler", plan.sampler)):
+    stages = ("reader", "sampler") if isinstance(network, LongVMNet) else ("clips",)
+    for name in stages:
+        stage: Plan = getattr(plan, name)
         study = replace(plan.study, steps=stage.steps)
-        course = Course(network, films, study, peers.rank, peers.count)
+        if isinstance(network, LongVMNet):
+            course = Course(network, films, study, peers.rank, peers.count)
+            losses = course.ready if name == "reader" else course.rehearse
+        else:
+            course = ClipCourse(network, films, replace(study, clip=WATCHED), peers.rank, peers.count)
+            losses = course.watch
         checkpoint = out / ".stages" / f"{name}.safetensors"
         history = fit(
             course,
-            course.ready if name == "reader" else course.rehearse,
+            losses,
             stage,
             checkpoint=checkpoint,
             resume=resume,
@@ -194,13 +230,13 @@ def card(facts: Mapping[str, Any]) -> str:
     measures = sorted({name for row in rows.values() for name in row if not name.startswith("held")})
     main = [n for n in measures if n.endswith(("recall@1x", ">0.3"))]
     lines = [
-        "# long_vmnet",
+        f"# {facts['name']}",
         "",
-        "A memory and a reader for relational questions, trained from scratch on drawn films of the split",
+        "Answers relational questions of the drawn world; trained from scratch on drawn films of the split",
         f"`train` ({facts['films']} films, seed {facts['seed']}) over the vision tower {facts['vision']}.",
         f"Stages: {stages}.",
         "",
-        "On films of the split `val`, by what fills the memory:",
+        "On films of the split `val`, by what is read:",
         "",
         "| | " + " | ".join(rows) + " |",
         "|---|" + "---|" * len(rows),
@@ -213,6 +249,7 @@ def card(facts: Mapping[str, Any]) -> str:
         + " | ".join(f"{row[f'held: {what}']:.3f}" for row in rows.values())
         + " |"
         for what in ("acting", "events", "first half")
+        if all(f"held: {what}" in row for row in rows.values())
     ]
     return "\n".join(lines) + "\n"
 
