@@ -155,7 +155,7 @@ MISTAKES = [
     (("ask", "home.memory", "why?", "--activity", "cut", "--span", "1-2"), 2, "leave the words 'why?' out"),
     (("ask", "home.memory", "--activity", "cut", "--span", "1-2", "--choice", "a"), 2, "leave --choice a"),
     (("ask", "home.memory", "why?", "--box", "0,0,1,1"), 2, "give that picture, too"),
-    (("ask", "home.memory", "--activity", "cut", "--span", "0:01-0:09"), 2, "answers only words"),
+    (("ask", "home.memory", "--activity", "cut", "--span", "0:01-0:09"), 2, "plain understands words alone"),
     (("find", "home.memory", "--object", "x.png", "--box", "0,1"), 2, "is not X1,Y1,X2,Y2"),
     (("find", "home.memory", "--object", "x.png", "--box", "0,0,0,1"), 2, "upper left to lower right"),
     (("find", "home.memory"), 2, "no question"),

@@ -129,7 +129,7 @@ def test_another_tower_than_the_one_that_saw_the_video_is_refused(film: Path, tm
 
 def test_a_relational_question_needs_an_answerer_that_understands_it(film: Path) -> None:
     made, _ = seen(film, model="tiny")
-    with pytest.raises(BadInput, match=r"asks for the object, and Plain answers only words"):
+    with pytest.raises(BadInput, match=r"plain understands words alone; to ask for the object"):
         made.ask(Query(activity="cut", span=Span(0, 9)))
 
 

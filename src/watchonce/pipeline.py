@@ -316,17 +316,18 @@ def ask(parts: Parts, queries: Sequence[Query]) -> list[Answer]:
 
 
 def _misunderstood(kind: str, answerer: Answerer) -> str:
-    able = [
-        name
-        for name, cls in discovery.parts("answer").items()
-        if issubclass(cls, Answerer) and kind in cls.understands
-    ]
-    asked = "in words" if kind == "words" else f"for the {kind}"
-    mine = f"{type(answerer).__name__} answers only {', '.join(answerer.understands)}"
-    return (
-        f"this question asks {asked}, and {mine};"
-        f" watch the video again with an answerer that can: {', '.join(able) or 'none is installed'}"
+    answerers = {n: c for n, c in discovery.parts("answer").items() if issubclass(c, Answerer)}
+    mine = next((name for name, cls in answerers.items() if cls is type(answerer)), type(answerer).__name__)
+    able = (
+        ", ".join(name for name, cls in answerers.items() if kind in cls.understands) or "none is installed"
     )
+    if kind == "words":
+        how = "give two of an activity, an object and a span"
+        return (
+            f"{mine} understands no words: {how}, or watch the video again with an answerer that does: {able}"
+        )
+    how = f"to ask for the {kind}, watch the video again with another answerer: {able}"
+    return f"{mine} understands {', '.join(answerer.understands)} alone; {how}"
 
 
 def _ask_at_once(parts: Parts, queries: Sequence[Query]) -> list[Answer]:

@@ -220,3 +220,15 @@ def test_labels_of_ticks() -> None:
     assert short_clock(65.0, 600.0) == "1:05"
     assert short_clock(65.0, 7200.0) == "0:01:05"
     assert short_clock(0.2, 1.0) == "0:00.2"
+
+
+def test_a_box_is_drawn_on_the_frame_it_is_of(tmp_path: Path) -> None:
+    memory = made(tmp_path, 60.0, NOTES, thumbs=6)
+    span = Span(18.0, 22.0)
+    box = (0.25, 0.25, 0.75, 0.75)
+    for moment, wanted in ((20.4, True), (24.0, False)):
+        pixels = drawn(memory, "Where?", Answer("a box", boxes=((moment, *box),), evidence=(span,)))
+        lane = lane_of(pixels)
+        card = (pixels[: lane - 60] == PROOF).all(-1)
+        runs = card[:, MARGIN:-MARGIN].sum(1)
+        assert (int(runs.max()) > 120) == wanted, "the box's upper side is half a card wide"

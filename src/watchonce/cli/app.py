@@ -86,12 +86,12 @@ def watch(
 def _info(opened: Any) -> dict[str, Any]:
     manifest = opened.manifest
     items = ", ".join(f"{count} {kind} notes" for kind, count in sorted(manifest["notes"].items()))
-    tokens = manifest["tensors"].get("tokens.data")
+    tokens = sum(shape[0] for name, shape in manifest["tensors"].items() if name.endswith(".data"))
     return {
         "memory": opened.path.name,
         "path": str(opened.path),
         "bytes": opened.stored.size,
-        "items": items or (f"{tokens[0]} tokens" if tokens else "nothing"),
+        "items": items or (f"{tokens} tokens" if tokens else "nothing"),
         **{k: manifest[k] for k in ("source", "models", "coverage", "notes", "recipe", "version", "schema")},
     }
 

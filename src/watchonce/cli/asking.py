@@ -113,7 +113,8 @@ def find(
             )
         hits = opened.find(query)
     if as_json:
-        return show({"words": query.text or None, **_given(query, thing), "hits": [_hit(h) for h in hits]})
+        asked = {"words": query.text} if query.asks == "words" else _given(query, thing)
+        return show({**asked, "hits": [_hit(h) for h in hits]})
     _print_hits(query.asks, hits, most, many=memory == ALL)
     return None
 
@@ -194,8 +195,8 @@ def _sentence(query: Query) -> str:
     if query.asks == "activity":
         return f"What is done to this object{stretch}?"
     if query.asks == "object":
-        return f"Where is the object of {query.activity!r}{stretch}?"
-    return f"When is this object met by {query.activity!r}{stretch}?"
+        return f"Where is what they {query.activity}{stretch}?"
+    return f"When do they {query.activity} this object{stretch and ',' + stretch}?"
 
 
 def _lines(source: str | None) -> list[str]:
@@ -256,7 +257,8 @@ def _source(opened: Any) -> dict[str, Any]:
 def _print_answer(query: Query, answer: Answer, alone: bool) -> None:
     if not alone:
         write(f"\n{query.text}")
-    write(answer.text)
+    if query.asks != "time" or not answer.evidence:  # there the evidence is the answer
+        write(answer.text)
     if query.asks == "activity":
         for name, score in answer.activities[1:5]:
             write(f"  {score:.2f}  {name}")

@@ -26,6 +26,7 @@ from watchonce.types import Answer, Note, Query, Span
 
 LANE = 84  # height of a timeline
 CARDS = 5
+BOX_NEAR = 1.0  # seconds from a thumbnail at which a box is still true of it
 # half of a question's words stand in half of the notes of a day: colour is kept for more than that
 HEAT = (
     (0.0, (243, 242, 238)),
@@ -117,7 +118,14 @@ class Page(Sheet):
             ),
         )
         lead = "frame at" if span.start <= seconds <= span.end else "nearest frame"
-        self.thumb(file, (x, y), (wide, high), f"{lead} {clock(seconds)[:8]}")
+        left, top, right, foot = self.thumb(file, (x, y), (wide, high), f"{lead} {clock(seconds)[:8]}")
+        near = min(self.answer.boxes, key=lambda box: abs(box[0] - seconds), default=None)
+        if near is not None and abs(near[0] - seconds) < BOX_NEAR:
+            (x1, x2), (y1, y2) = (
+                (first + (last - first) * near[side], first + (last - first) * near[side + 2])
+                for first, last, side in ((left, right, 1), (top, foot, 2))
+            )
+            self.pen.rectangle((x1, y1, x2, y2), outline=PROOF, width=3)
 
     def _said(self, span: Span) -> str:
         """The best fitting of the notes that lie under a span."""
