@@ -4,7 +4,8 @@
     python benchmarks/rest_accuracy.py ours=RUN0 ours=RUN1 ours=RUN2  # three seeds: mean and spread
     python benchmarks/rest_accuracy.py --train RUNS                   # trains all variants and seeds first
 
-A network is NAME=FILE, a safetensors file or the folder of a training; several of one name are its seeds.
+A network is NAME=FILE, a safetensors file or the folder of a training; several of one name are its seeds,
+and tubedetr=FILE is the baseline that has no memory and reads every frame of a window.
 Every memory is read by the same network, with the same queries on the same films. A row of the results
 file is one network on one film with one memory of one size; what is in the file is not run again, so an
 interrupted run goes on, and more films, sizes or seeds can be added later.
@@ -32,13 +33,15 @@ from watchonce.bench.rest.drawn import drawn_film
 from watchonce.bench.rest.queries import CELLS, RestFilm, RestQuery
 from watchonce.bench.rest.scoring import MAIN, Prior, Said, score
 from watchonce.methods.long_vmnet import LongVMNet
+from watchonce.methods.tubedetr import TubeDETR
 from watchonce.models.vision import load_vision
 from watchonce.ops.weights import load_network, shipped
 from watchonce.train.relational import exam
 from watchonce.train.relational.films import Film, FilmKey, open_film
-from watchonce.train.relational.trainer import Schedule, train_long_vmnet
+from watchonce.train.relational.trainer import Schedule, train_long_vmnet, train_tubedetr
 
 BLIND = ("prior", "chance")  # answers without a film
+WATCHING = "tubedetr"  # a network of this name has no memory and reads every frame of a window
 HEAVY = "full"  # reads every token: activity alone, on few films
 TRAIN_FILMS = 16  # the prior is counted on
 ROOMS = (64, 128, 256, 512, 1024)
@@ -62,23 +65,26 @@ VARIANTS: dict[str, Callable[[Schedule], Schedule]] = {
     "short": lambda plan: _study(plan, lengths=("short",)),
     "short-p0": lambda plan: _study(plan, lengths=("short",), past=0),
     "gather": lambda plan: _network(plan, estimator="gather"),
+    "tubedetr": lambda plan: plan,
     "unlabelled": lambda plan: _study(plan, score=False),  # the sampler learns from answers alone
 }
 READER = Path(".stages") / "reader.safetensors"  # of a training's folder
-READERS = {"p0": "ours", "gather": "ours", "unlabelled": "ours", "short-p0": "short"}  # same phase A
+READERS = {"p0": "ours", "gather": "ours", "short-p0": "short"}  # same phase A
 
 
 def trained(folder: Path, name: str, seed: int, arguments: argparse.Namespace) -> Path:
     """The weights of a variant and seed, trained unless they are there; equal phases A are run once."""
     out = folder / f"{name}-{seed}"
-    weights = out / "long_vmnet.safetensors"
+    watching = name == WATCHING
+    weights = out / ("tubedetr.safetensors" if watching else "long_vmnet.safetensors")
     if weights.exists():
         return weights
     donor, own = (folder / f"{n}-{seed}" for n in (READERS.get(name, name), name))
     if (donor / weights.name).exists() and not (out / READER).exists():
         (own / READER).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(donor / READER, own / READER)
-    train_long_vmnet(
+    train = train_tubedetr if watching else train_long_vmnet
+    train(
         out,
         arguments.scale,
         seed,
@@ -109,10 +115,10 @@ class Network:
         """First 12 digits of the file's SHA-256."""
         return hashlib.sha256(self.path.read_bytes()).hexdigest()[:12]
 
-    def load(self) -> LongVMNet:
+    def load(self) -> LongVMNet | TubeDETR:
         """Ready to be asked."""
         tensors, shape, _ = load_network(self.path)
-        network = LongVMNet(shape)
+        network = TubeDETR(shape) if self.name == WATCHING else LongVMNet(shape)
         network.load_state_dict(tensors)
         return network.eval()
 
@@ -122,7 +128,8 @@ def named(words: Sequence[str]) -> list[Network]:
     found: list[Network] = []
     for word in words:
         name, _, place = word.rpartition("=")
-        path = Path(place) / "long_vmnet.safetensors" if Path(place).is_dir() else Path(place)
+        file = "tubedetr.safetensors" if name == WATCHING else "long_vmnet.safetensors"
+        path = Path(place) / file if Path(place).is_dir() else Path(place)
         found.append(Network(name or "ours", sum(n.name == (name or "ours") for n in found), path))
     return found
 
@@ -173,6 +180,17 @@ def examined(
     return {"cells": cells, "held": exam.held(film, kept), "seconds": seconds}
 
 
+def watching(network: TubeDETR, film: Film, asked: RestFilm, each: int) -> Row:
+    """The same for a network that reads every frame of the window, question by question."""
+    began = time.perf_counter()
+    measures = exam.sit_watching(network, [film], each=each)
+    cells: dict[str, dict[str, float]] = defaultdict(dict)
+    for name, value in measures.items():
+        kind, length, measure = name.split(" ", 2)
+        cells[f"{kind} {length}"] |= {"n": len(asked.cell(kind, length)), measure: value}
+    return {"cells": cells, "seconds": {"stage 1": 0.0, "stage 2": time.perf_counter() - began}}
+
+
 # -- the rows
 
 
@@ -206,6 +224,9 @@ def work(networks: Sequence[Network], arguments: argparse.Namespace) -> Iterator
             yield {**base, "network": "none", "digest": "none", "seed": 0, "memory": name, "room": 0}
         for network in networks:
             own = {**base, "network": network.name, "digest": network.digest, "seed": network.seed}
+            if network.name == WATCHING:
+                yield {**own, "each": arguments.watch_each, "memory": WATCHING, "room": 0}
+                continue
             for memory in arguments.memories:
                 if memory == HEAVY:
                     if seed < arguments.full_films:
@@ -230,10 +251,14 @@ def run(networks: Sequence[Network], results: Results, arguments: argparse.Names
             if key["memory"] in BLIND:
                 prior = prior or Prior.of([drawn_film(n, "train") for n in range(TRAIN_FILMS)])
                 results.add(key, {"cells": blind(key["memory"], asked, prior)})
+                continue
+            network = loaded[key["digest"]]
+            if isinstance(network, TubeDETR):
+                few = drawn_film(seed, "test", each=key["each"])
+                results.add(key, watching(network, film, few, key["each"]))
             else:
-                network, clip = loaded[key["digest"]], arguments.clip
-                found = examined(network, film, asked, key["memory"], key["room"], clip, key["seed"])
-                results.add(key, found)
+                memory, room = key["memory"], key["room"]
+                results.add(key, examined(network, film, asked, memory, room, arguments.clip, key["seed"]))
     print()
 
 
@@ -278,17 +303,16 @@ def tables(results: Results, networks: Sequence[Network], arguments: argparse.Na
     rows = [row for row in results.rows if json.dumps([row[n] for n in Results.NAMED]) in wanted]
     main = networks[0].name
     nine = [(f"{kind} {length}", MAIN[kind]) for kind, length in CELLS]
-    memories = [*BLIND, *arguments.memories]
+    memories = [*BLIND, *arguments.memories, WATCHING]
 
     def of(name: str, memory: str, room: int | None = None) -> Callable[[Row], bool]:
-        room = 0 if memory in (*BLIND, HEAVY) else arguments.room if room is None else room
-        return lambda row: (
-            row["memory"] == memory and row["room"] == room and row["network"] in (name, "none")
-        )
+        room = 0 if memory in (*BLIND, HEAVY, WATCHING) else arguments.room if room is None else room
+        known = (name, "none", WATCHING)
+        return lambda row: row["memory"] == memory and row["room"] == room and row["network"] in known
 
     activity = [cell for cell in nine if cell[0].startswith("activity")]
     thrice = [(cell, "recall@3x") for cell, _ in activity]
-    variants = list(dict.fromkeys(network.name for network in networks))
+    variants = list(dict.fromkeys(n.name for n in networks if n.name != WATCHING))
     parts = [
         f"{main}, {arguments.films} films, m = {arguments.room}; recall@1x, vIoU>0.3, tIoU>0.3 in points",
         table(rows, [(memory, of(main, memory)) for memory in memories], nine),
@@ -311,15 +335,20 @@ def gates(
 ) -> str:
     """The benchmark's own conditions, and how much of the way to the oracle the memory goes."""
 
-    def points(memory: str, length: str = "long", films: int = arguments.films) -> float:
+    def points(
+        memory: str, length: str = "long", films: int = arguments.films, kind: str = "activity"
+    ) -> float:
         mine = [row for row in rows if row["film"] < films and of(main, memory)(row)]
-        found = figure(mine, f"activity {length}", "recall@1x")
+        found = figure(mine, f"{kind} {length}", MAIN[kind])
         return float("nan") if found is None else 100 * found[0]
 
     ours, few = arguments.curve[0], arguments.full_films
     prior = max(points("prior", length) for length in ("short", "medium", "long"))
     whole = points(HEAVY, films=few) - points("oracle", films=few)
     gap, gained = points("oracle") - points("reservoir"), points(ours) - points("reservoir")
+    lost = sum(
+        points(ours, length, kind=kind) < points(WATCHING, length, kind=kind) for kind, length in CELLS
+    )
     closed = 100 * gained / gap if gap > 0 else float("nan")
     return "\n".join(
         [
@@ -329,6 +358,7 @@ def gates(
             f"ours - reservoir        {gained:6.1f}   at least 15",
             f"share of the gap closed {closed:6.0f} % at least 70",
             f"full - oracle, {few} films {whole:6.1f}   within 3",
+            f"cells below tubedetr    {lost:6d}   at most 2 of 9 (0 where it was not run)",
         ]
     )
 
@@ -340,12 +370,13 @@ def main() -> None:
     )
     parser.add_argument("networks", nargs="*", help="NAME=FILE or folder; the first name is the main one")
     parser.add_argument("--train", type=Path, help="folder of trainings; what is missing is trained")
-    parser.add_argument("--variants", default="ours,p0,short,short-p0,gather,unlabelled")
+    parser.add_argument("--variants", default=",".join(VARIANTS))
     parser.add_argument("--seeds", type=int, default=3, help="with --train: how many")
     parser.add_argument("--scale", type=float, default=1.0, help="with --train: share of the full steps")
     parser.add_argument("--films", type=int, default=8, help="of the test split")
     parser.add_argument("--full-films", type=int, default=2, help="films on which every token is read, too")
     parser.add_argument("--each", type=int, default=20, help="queries a kind, length and film")
+    parser.add_argument("--watch-each", type=int, default=8, help="likewise, of tubedetr")
     parser.add_argument("--room", type=int, default=256, help="m, tokens of a memory")
     parser.add_argument("--clip", type=int, default=32, help="frames of a clip")
     parser.add_argument("--memories", default=",".join(exam.MEMORIES))
