@@ -59,7 +59,11 @@ class Course(nn.Module):
             for film, own in zip(films, seeds, strict=True)
         ]  # fmt: skip
         records = gather(films, [g[0] for g in given], [g[1] for g in given])
-        losses = dict(self._asking(turn.asks, records, self.network.cache(records), seeds))
+        # Many queries of a memory cost little more than one, and the reader needs many.
+        where = torch.tensor([*range(len(films)), *(row for row, _ in turn.again)])
+        asks = [*turn.asks, *(ask for _, ask in turn.again)]
+        known = self.network.cache(records).rows(where)
+        losses = dict(self._asking(asks, records.rows(where), known, [seeds[int(r)] for r in where]))
         if self.study.score:
             losses["score"] = self._score_loss(films, records, self.network.score(records))
         return {name: turn.share * value for name, value in losses.items()}
