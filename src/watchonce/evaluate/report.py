@@ -25,9 +25,10 @@ def table(result: Mapping[str, Any]) -> str:
 
 
 def _title(result: Mapping[str, Any]) -> list[str]:
-    vlm, bench = result["models"].get("vlm"), result["benchmark"]
+    bench = result["benchmark"]
+    seer = result["models"].get("vlm") or result["models"].get("vision")
     options = ", ".join(f"{key}={value}" for key, value in bench["options"].items())
-    model = f"{vlm['name']} {vlm['revision'][:12]}" if vlm else "no model"
+    model = f"{seer['name']} {seer['revision'][:12]}" if seer else "no model"
     return [
         f"{result['recipe']['name']} on {bench['name']} ({bench['split']}; {options}); {model}",
         f"{len(result['films'])} films, {len(result['rows'])} questions,"
@@ -37,10 +38,11 @@ def _title(result: Mapping[str, Any]) -> list[str]:
 
 def _accuracy(found: Mapping[str, Any]) -> list[str]:
     names = [name for name in ("recipe", *RIVALS) if name in found["accuracy"]["all"]]
-    lines = [f"{'accuracy':10}{'n':>5}  " + "".join(f"{name:<{WIDE}}" for name in names)]
+    left = max(10, 1 + max(map(len, found["accuracy"])))
+    lines = [f"{'accuracy':{left}}{'n':>5}  " + "".join(f"{name:<{WIDE}}" for name in names)]
     for kind, shares in found["accuracy"].items():
         figures = "".join(f"{_share(shares[name]):<{WIDE}}" for name in names)
-        lines.append(f"{kind:10}{shares['recipe']['n']:>5}  {figures}".rstrip())
+        lines.append(f"{kind:{left}}{shares['recipe']['n']:>5}  {figures}".rstrip())
     methods = {share["method"] for shares in found["accuracy"].values() for share in shares.values()}
     lines.append(f"brackets: 95 % intervals ({', '.join(sorted(methods))}; which one is in the JSON)")
     return lines
