@@ -24,7 +24,7 @@ from watchonce.video.drawn.world import ACTIVITIES
 if TYPE_CHECKING:
     from torch import Tensor
 
-CELLS = 600  # of a time query, at most; never shorter than a second
+CELLS = 160  # of a time query, at most; never shorter than a second
 LOOKS_OF_ACTIVITY = 32  # times an activity query looks at
 BOX_LOOKS = 24  # times an object query looks at in training, at most
 INSIDE = 0.5  # chance that a training clip is made to meet the answer
