@@ -89,11 +89,14 @@ def answers(
         asks = [Ask(film, query) for query in asked[first : first + AT_ONCE]]
         put = questions(asks)
         said = network.read(records, put, cached=known)
-        found += [_said(ask.query, said, row, put.times[row, put.there[row]]) for row, ask in enumerate(asks)]
+        found += [
+            told_of(ask.query, said, row, put.times[row, put.there[row]]) for row, ask in enumerate(asks)
+        ]
     return found
 
 
-def _said(query: RestQuery, outputs: Outputs, row: int, times: Tensor) -> Said:
+def told_of(query: RestQuery, outputs: Outputs, row: int, times: Tensor) -> Said:
+    """One row of outputs as what is scored; times: those of its looks that are there."""
     if outputs.activity is not None:
         return Said(scores=outputs.activity[row])
     if outputs.boxes is not None:
@@ -156,7 +159,7 @@ def sit_watching(
             frames = film.during(query.span)
             records = gather([film], [np.repeat(frames, cells)], [np.tile(np.arange(cells), len(frames))])
             put = questions([Ask(film, query)])
-            said = _said(query, network.watch(records, put), 0, put.times[0, put.there[0]])
+            said = told_of(query, network.watch(records, put), 0, put.times[0, put.there[0]])
             for name, value in score(query, said).items():
                 told[f"{query.kind} {query.length} {name}"].append(value)
     network.train()
