@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from watchonce.contracts import Vision
 
 StageProgress = Callable[[str, int, int], None]  # stage, steps done, steps in all
+MORE = 4  # queries asked beside the newest, while the reader is taught alone
 WATCHED = 64  # frames of a clip of the baseline
 EXAMINED = ("lasting", "reservoir", "random", "stride", "oracle")  # memories of the model card
 
@@ -50,12 +51,14 @@ class Schedule:
     seconds: float = 1800.0
     looks: tuple[str, ...] = ("plain",)
     preset: str = "cpu-tiny"
-    network: Mapping[str, Any] = field(default_factory=lambda: {"scale": 3.0, "bounded": True})
-    study: Study = Study(steps=1)  # noqa: RUF009 -- frozen
-    reader: Plan = Plan(steps=600, rate=2e-3, warm_up=40, weights={"score": 0.5, "match": 0.5})  # noqa: RUF009
+    network: Mapping[str, Any] = field(
+        default_factory=lambda: {"scale": 5.0, "bounded": True, "sampler_layers": 0}
+    )
+    study: Study = Study(steps=1, clip=16)  # noqa: RUF009 -- frozen
+    reader: Plan = Plan(steps=1000, rate=2e-3, warm_up=40, weights={"score": 0.5, "match": 0.5})  # noqa: RUF009
     clips: Plan = Plan(steps=900, rate=2e-3, warm_up=40, weights={"match": 0.5})  # noqa: RUF009
     sampler: Plan = Plan(  # noqa: RUF009
-        steps=600,
+        steps=400,
         rate=1e-3,
         warm_up=20,
         weights={"score": 0.5, "match": 0.5, "past_match": 0.5},
@@ -185,7 +188,8 @@ def learn(
     stages = ("reader", "sampler") if isinstance(network, LongVMNet) else ("clips",)
     for name in stages:
         stage: Plan = getattr(plan, name)
-        study = replace(plan.study, steps=stage.steps)
+        past = MORE if name == "reader" else plan.study.past
+        study = replace(plan.study, steps=stage.steps, past=past)
         if isinstance(network, LongVMNet):
             course = Course(network, films, study, peers.rank, peers.count)
             losses = course.ready if name == "reader" else course.rehearse
