@@ -18,7 +18,6 @@ import dataclasses
 import hashlib
 import json
 import shutil
-import statistics
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -27,6 +26,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from rest_tables import BLIND, HEAVY, ROOMS, SEARCH, WATCHING, Row, tables
 
 from watchonce import library, machine
 from watchonce.bench.rest.drawn import drawn_film
@@ -43,13 +43,7 @@ from watchonce.train.relational.bank import gather
 from watchonce.train.relational.films import Film, FilmKey, open_film
 from watchonce.train.relational.trainer import Schedule, train_long_vmnet, train_tubedetr
 
-BLIND = ("prior", "chance")  # answers without a film
-WATCHING = "tubedetr"  # a network of this name has no memory and reads every frame of a window
-SEARCH = "search"  # every token is kept, and for each question the m that fit it best are read
-HEAVY = "full"  # reads every token: activity alone, on few films
 TRAIN_FILMS = 16  # the prior is counted on
-ROOMS = (64, 128, 256, 512, 1024)
-Row = dict[str, Any]
 
 
 # -- what is trained
@@ -242,6 +236,11 @@ class Results:
         """Whether this was run already."""
         return any(all(row[name] == key[name] for name in self.NAMED) for row in self.rows)
 
+    def of(self, keys: Iterable[Row]) -> list[Row]:
+        """The rows of these names, as far as they are there."""
+        wanted = {json.dumps([key[name] for name in self.NAMED]) for key in keys}
+        return [row for row in self.rows if json.dumps([row[name] for name in self.NAMED]) in wanted]
+
     def add(self, key: Row, found: Row) -> None:
         """Appends one row, in one write."""
         row = {**key, **found}
@@ -296,108 +295,6 @@ def run(networks: Sequence[Network], results: Results, arguments: argparse.Names
     print()
 
 
-# -- the tables
-
-
-def figure(rows: Sequence[Row], cell: str, measure: str) -> tuple[float, float] | None:
-    """Mean over seeds of the mean over films, and the spread over seeds; None where nothing was run."""
-    by_seed: dict[int, list[tuple[float, float]]] = defaultdict(list)
-    for row in rows:
-        if (found := row["cells"].get(cell)) is not None and measure in found:
-            by_seed[row["seed"]].append((found[measure], found["n"]))
-    if not by_seed:
-        return None
-    means = [sum(v * n for v, n in part) / sum(n for _, n in part) for part in by_seed.values()]
-    return statistics.mean(means), statistics.stdev(means) if len(means) > 1 else 0.0
-
-
-def shown(value: tuple[float, float] | None) -> str:
-    """12.3±1.2, in points."""
-    return f"{'-':>10}" if value is None else f"{100 * value[0]:5.1f}±{100 * value[1]:4.1f}"
-
-
-def table(
-    rows: Sequence[Row],
-    names: Sequence[tuple[str, Callable[[Row], bool]]],
-    columns: Sequence[tuple[str, str]],
-) -> str:
-    """Lines of names, columns of (cell, measure)."""
-    head = f"{'':24}" + "".join(f"{cell.split()[0][:4] + ' ' + cell.split()[1]:>12}" for cell, _ in columns)
-    lines = [head]
-    for name, keep in names:
-        mine = [row for row in rows if keep(row)]
-        if mine:
-            lines.append(f"{name:24}" + "".join(f"{shown(figure(mine, *column)):>12}" for column in columns))
-    return "\n".join(lines)
-
-
-def tables(results: Results, networks: Sequence[Network], arguments: argparse.Namespace) -> str:
-    """Everything that was asked for, as text."""
-    wanted = {json.dumps([key[n] for n in Results.NAMED]) for key in work(networks, arguments)}
-    rows = [row for row in results.rows if json.dumps([row[n] for n in Results.NAMED]) in wanted]
-    main = networks[0].name
-    nine = [(f"{kind} {length}", MAIN[kind]) for kind, length in CELLS]
-    memories = [*BLIND, *arguments.memories, WATCHING]
-
-    def of(name: str, memory: str, room: int | None = None) -> Callable[[Row], bool]:
-        room = 0 if memory in (*BLIND, HEAVY, WATCHING) else arguments.room if room is None else room
-        known = (name, "none", WATCHING)
-        return lambda row: row["memory"] == memory and row["room"] == room and row["network"] in known
-
-    activity = [cell for cell in nine if cell[0].startswith("activity")]
-    thrice = [(cell, "recall@3x") for cell, _ in activity]
-    variants = list(dict.fromkeys(n.name for n in networks if n.name != WATCHING))
-    parts = [
-        f"{main}, {arguments.films} films, m = {arguments.room}; recall@1x, vIoU>0.3, tIoU>0.3 in points",
-        table(rows, [(memory, of(main, memory)) for memory in memories], nine),
-        "recall@3x",
-        table(rows, [(memory, of(main, memory)) for memory in memories], thrice),
-        f"variants, memory {arguments.curve[0]}: recall@1x, then recall@3x",
-        table(rows, [(name, of(name, arguments.curve[0])) for name in variants], activity + thrice),
-        "memory size",
-        table(
-            rows,
-            [(f"{memory} m={m}", of(main, memory, m)) for memory in arguments.curve for m in ROOMS],
-            nine,
-        ),
-    ]
-    return "\n\n".join(parts) + "\n\n" + gates(rows, of, main, arguments)
-
-
-def gates(
-    rows: Sequence[Row], of: Callable[..., Callable[[Row], bool]], main: str, arguments: argparse.Namespace
-) -> str:
-    """The benchmark's own conditions, and how much of the way to the oracle the memory goes."""
-
-    def points(
-        memory: str, length: str = "long", films: int = arguments.films, kind: str = "activity"
-    ) -> float:
-        mine = [row for row in rows if row["film"] < films and of(main, memory)(row)]
-        found = figure(mine, f"{kind} {length}", MAIN[kind])
-        return float("nan") if found is None else 100 * found[0]
-
-    ours, few = arguments.curve[0], arguments.full_films
-    prior = max(points("prior", length) for length in ("short", "medium", "long"))
-    whole = points(HEAVY, films=few) - points("oracle", films=few)
-    gap, gained = points("oracle") - points("reservoir"), points(ours) - points("reservoir")
-    lost = sum(
-        points(ours, length, kind=kind) < points(WATCHING, length, kind=kind) for kind, length in CELLS
-    )
-    closed = 100 * gained / gap if gap > 0 else float("nan")
-    return "\n".join(
-        [
-            "activity recall@1x, long windows, in points (nan: not run)",
-            f"prior, any length       {prior:6.1f}   at most 25",
-            f"oracle - reservoir      {gap:6.1f}   at least 20",
-            f"ours - reservoir        {gained:6.1f}   at least 15",
-            f"share of the gap closed {closed:6.0f} % at least 70",
-            f"full - oracle, {few} films {whole:6.1f}   within 3",
-            f"search - oracle         {points(SEARCH) - points('oracle'):6.1f}",
-            f"cells below tubedetr    {lost:6d}   at most 2 of 9 (0 where it was not run)",
-        ]
-    )
-
-
 def main() -> None:
     """Reads the arguments, trains if asked to, runs what is missing, prints the tables."""
     parser = argparse.ArgumentParser(
@@ -434,7 +331,8 @@ def main() -> None:
     networks = named(words or [f"shipped={shipped('long_vmnet')}"])
     results = Results(arguments.out)
     run(networks, results, arguments)
-    print(tables(results, networks, arguments))
+    names = list(dict.fromkeys(network.name for network in networks))
+    print(tables(results.of(work(networks, arguments)), names, arguments))
     print(f"on {machine.processor()}, {machine.cores()} cores")
 
 

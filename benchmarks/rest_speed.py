@@ -1,7 +1,7 @@
 """What 1,500 relational questions of one video cost: Long-VMNet's Table 1 on this machine, one run.
 
     python benchmarks/rest_speed.py                 # 30 minutes of video, nine cells, 1,500 questions each
-    python benchmarks/rest_speed.py --lengths       # one question of 6 minutes and of 24 hours of video
+    python benchmarks/rest_speed.py --size 640x480 --film-fps 30     # where decoding costs more
     python benchmarks/rest_speed.py --film FILE.mp4 --queries FILE.jsonl   # a film of your own
 
 Ours: `watch` with the recipe long_vmnet, then every question asked of the memory in batches. The rival,
@@ -16,7 +16,6 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import resource
 import statistics
 import tempfile
 import time
@@ -303,48 +302,6 @@ def compared(ours: Figures, one: Figures, rival: Figures, cache: Figures, count:
     }
 
 
-# -- one question, short video and long
-
-
-def lengths(folder: Path, arguments: argparse.Namespace) -> Figures:
-    """One question, warm: of 6 minutes and of many hours of video, in batches of 256 and alone, in turn."""
-    plan = recipe.load("long_vmnet", arguments.set or ())
-    vision = memory.bodies_for(None, "none", arguments.vision).vision
-    assert vision is not None
-    sides: list[tuple[str, Parts, list[Asked]]] = []
-    found: Figures = {}
-    for name, seconds in (("short", 360.0), ("long", arguments.hours * 3600.0)):
-        path = folder / f"{name}.mp4"
-        if not path.exists():
-            draw(path, seconds=seconds, seed=SEED, fps=FPS, questions=0)
-        held, cost = watched(path, folder, name, vision, plan)
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-        found[name] = {"seconds": seconds, **cost, "peak RSS": peak}
-        parts = plan.parts(Bodies(vision=vision))
-        parts.memory.restore(held.stored.state)
-        sides.append((name, parts, Asked.of(path, film_of(load_truth(path)), 256)))
-    spent: dict[str, list[float]] = {}
-    rng = np.random.default_rng(1)
-    for turn in range(arguments.rounds + 1):
-        for side in rng.permutation(2).tolist():
-            name, parts, cells = sides[side]
-            for cell in (c for c in cells if c.length == "short"):  # the same window of both films
-                began = time.perf_counter()
-                pipeline.ask(parts, cell.queries)
-                each = [(time.perf_counter() - began) / len(cell.queries)]
-                alone = []
-                for query in cell.queries[: arguments.alone]:
-                    began = time.perf_counter()
-                    pipeline.ask(parts, [own_picture(query)])
-                    alone.append(time.perf_counter() - began)
-                if turn:  # the first round warms up
-                    spent.setdefault(f"{name} {cell.kind} 256", []).extend(each)
-                    spent.setdefault(f"{name} {cell.kind} 1", []).extend(alone)
-    found["p50"] = {name: float(np.percentile(values, 50)) for name, values in spent.items()}
-    found["p95"] = {name: float(np.percentile(values, 95)) for name, values in spent.items()}
-    return found
-
-
 def show_table(found: Figures, count: int) -> None:
     """Nine lines: seconds, how many times as fast, from which question on; milliseconds of one question."""
     one = found["stage 1"]
@@ -371,23 +328,6 @@ def show_table(found: Figures, count: int) -> None:
         )
 
 
-def show_lengths(found: Figures) -> None:
-    """One question of a short and of a long video, and what the memories cost."""
-    for name in ("short", "long"):
-        side = found[name]
-        print(
-            f"{side['seconds'] / 3600:6.2f} h: watched in {side['whole']:.1f} s; memory of"
-            f" {side['tensor bytes'] / 1e3:.1f} kB, with pictures {side['bytes'] / 1e3:.1f} kB;"
-            f" peak RSS so far {side['peak RSS'] / 2**20:.0f} MiB"
-        )
-    for kind in ("activity", "object", "time"):
-        for size in ("256", "1"):
-            short, long = (found["p50"][f"{name} {kind} {size}"] * 1e3 for name in ("short", "long"))
-            late = found["p95"][f"long {kind} {size}"] * 1e3
-            ratio = f"ratio {long / short:.2f}; p95 {late:.2f}"
-            print(f"{kind:9} batch {size:>3}: p50 {short:7.2f} and {long:7.2f} ms, {ratio}")
-
-
 def main() -> None:
     """Reads the arguments, measures, prints."""
     parser = argparse.ArgumentParser(
@@ -400,33 +340,22 @@ def main() -> None:
     parser.add_argument("--queries", type=Path, help="its questions, JSONL")
     parser.add_argument("--questions", type=int, default=1500, help="a cell")
     parser.add_argument("--sample", type=int, default=4, help="questions of the rival timed a cell")
-    parser.add_argument("--lengths", action="store_true", help="one question of a short and a long video")
-    parser.add_argument("--hours", type=float, default=24.0, help="with --lengths: the long video")
-    parser.add_argument("--rounds", type=int, default=5, help="with --lengths")
-    parser.add_argument(
-        "--alone", type=int, default=40, help="with --lengths: questions asked one by one a round"
-    )
     parser.add_argument("--vision", default="tiny")
     parser.add_argument("--set", action="append", help="override of the recipe: answer.weights=FILE")
     parser.add_argument("--folder", type=Path, help="keeps films and memories here")
     parser.add_argument("--out", type=Path, help="JSON file to write")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    run = lengths if arguments.lengths else table_one
     if arguments.folder is not None:
         arguments.folder.mkdir(parents=True, exist_ok=True)
-        found = run(arguments.folder, arguments)
+        found = table_one(arguments.folder, arguments)
     else:
         with tempfile.TemporaryDirectory(prefix="watchonce-bench-") as name:
-            found = run(Path(name), arguments)
+            found = table_one(Path(name), arguments)
     found |= {"benchmark": "rest_speed", "machine": machine.hardware(), "versions": machine.versions()}
-    if arguments.lengths:
-        show_lengths(found)
-    else:
-        show_table(found, arguments.questions)
-    print(
-        f"on {machine.processor()}, {machine.cores()} cores, one thread, load {found['machine']['load']:.1f}"
-    )
+    show_table(found, arguments.questions)
+    load = found["machine"]["load"]
+    print(f"on {machine.processor()}, {machine.cores()} cores, one thread, load {load:.1f}")
     if arguments.out is not None:
         arguments.out.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
 

@@ -1,0 +1,123 @@
+"""The rows of `rest_accuracy` as tables, and the conditions the benchmark was built to meet.
+
+A figure is the mean over seeds of the mean over films, in points, with the standard deviation over seeds.
+This file runs nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from watchonce.bench.rest.queries import CELLS
+from watchonce.bench.rest.scoring import MAIN
+
+BLIND = ("prior", "chance")  # answers without a film
+WATCHING = "tubedetr"  # a network of this name has no memory and reads every frame of a window
+SEARCH = "search"  # every token is kept, and for each question the m that fit it best are read
+HEAVY = "full"  # reads every token: activity alone, on few films
+ROOMS = (64, 128, 256, 512, 1024)
+Row = dict[str, Any]
+
+
+def figure(rows: Sequence[Row], cell: str, measure: str) -> tuple[float, float] | None:
+    """Mean over seeds of the mean over films, and the spread over seeds; None where nothing was run."""
+    by_seed: dict[int, list[tuple[float, float]]] = defaultdict(list)
+    for row in rows:
+        if (found := row["cells"].get(cell)) is not None and measure in found:
+            by_seed[row["seed"]].append((found[measure], found["n"]))
+    if not by_seed:
+        return None
+    means = [sum(v * n for v, n in part) / sum(n for _, n in part) for part in by_seed.values()]
+    return statistics.mean(means), statistics.stdev(means) if len(means) > 1 else 0.0
+
+
+def shown(value: tuple[float, float] | None) -> str:
+    """12.3±1.2, in points."""
+    return f"{'-':>10}" if value is None else f"{100 * value[0]:5.1f}±{100 * value[1]:4.1f}"
+
+
+def table(
+    rows: Sequence[Row],
+    names: Sequence[tuple[str, Callable[[Row], bool]]],
+    columns: Sequence[tuple[str, str]],
+) -> str:
+    """Lines of names, columns of (cell, measure)."""
+    head = f"{'':24}" + "".join(f"{cell.split()[0][:4] + ' ' + cell.split()[1]:>12}" for cell, _ in columns)
+    lines = [head]
+    for name, keep in names:
+        mine = [row for row in rows if keep(row)]
+        if mine:
+            lines.append(f"{name:24}" + "".join(f"{shown(figure(mine, *column)):>12}" for column in columns))
+    return "\n".join(lines)
+
+
+def tables(rows: Sequence[Row], variants: Sequence[str], arguments: argparse.Namespace) -> str:
+    """Everything about the rows of a run, as text. variants: the networks' names, the main one first."""
+    main = variants[0]
+    nine = [(f"{kind} {length}", MAIN[kind]) for kind, length in CELLS]
+    memories = [*BLIND, *arguments.memories, WATCHING]
+
+    def of(name: str, memory: str, room: int | None = None) -> Callable[[Row], bool]:
+        room = 0 if memory in (*BLIND, HEAVY, WATCHING) else arguments.room if room is None else room
+        known = (name, "none", WATCHING)
+        return lambda row: row["memory"] == memory and row["room"] == room and row["network"] in known
+
+    activity = [cell for cell in nine if cell[0].startswith("activity")]
+    thrice = [(cell, "recall@3x") for cell, _ in activity]
+    parts = [
+        f"{main}, {arguments.films} films, m = {arguments.room}; recall@1x, vIoU>0.3, tIoU>0.3 in points",
+        table(rows, [(memory, of(main, memory)) for memory in memories], nine),
+        "recall@3x",
+        table(rows, [(memory, of(main, memory)) for memory in memories], thrice),
+        f"variants, memory {arguments.curve[0]}: recall@1x, then recall@3x",
+        table(
+            rows,
+            [(name, of(name, arguments.curve[0])) for name in variants if name != WATCHING],
+            activity + thrice,
+        ),
+        "memory size",
+        table(
+            rows,
+            [(f"{memory} m={m}", of(main, memory, m)) for memory in arguments.curve for m in ROOMS],
+            nine,
+        ),
+    ]
+    return "\n\n".join(parts) + "\n\n" + gates(rows, of, main, arguments)
+
+
+def gates(
+    rows: Sequence[Row], of: Callable[..., Callable[[Row], bool]], main: str, arguments: argparse.Namespace
+) -> str:
+    """The benchmark's own conditions, and how much of the way to the oracle the memory goes."""
+
+    def points(
+        memory: str, length: str = "long", films: int = arguments.films, kind: str = "activity"
+    ) -> float:
+        mine = [row for row in rows if row["film"] < films and of(main, memory)(row)]
+        found = figure(mine, f"{kind} {length}", MAIN[kind])
+        return float("nan") if found is None else 100 * found[0]
+
+    ours, few = arguments.curve[0], arguments.full_films
+    prior = max(points("prior", length) for length in ("short", "medium", "long"))
+    whole = points(HEAVY, films=few) - points("oracle", films=few)
+    gap, gained = points("oracle") - points("reservoir"), points(ours) - points("reservoir")
+    lost = sum(
+        points(ours, length, kind=kind) < points(WATCHING, length, kind=kind) for kind, length in CELLS
+    )
+    closed = 100 * gained / gap if gap > 0 else float("nan")
+    return "\n".join(
+        [
+            "activity recall@1x, long windows, in points (nan: not run)",
+            f"prior, any length       {prior:6.1f}   at most 25",
+            f"oracle - reservoir      {gap:6.1f}   at least 20",
+            f"ours - reservoir        {gained:6.1f}   at least 15",
+            f"share of the gap closed {closed:6.0f} % at least 70",
+            f"full - oracle, {few} films {whole:6.1f}   within 3",
+            f"search - oracle         {points(SEARCH) - points('oracle'):6.1f}",
+            f"cells below tubedetr    {lost:6d}   at most 2 of 9 (0 where it was not run)",
+        ]
+    )
