@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from watchonce.train.relational.asks import asks_of, clip_of, grid_of, questions, targets
+from watchonce.ops.asking import cells_of
+from watchonce.train.relational.asks import asks_of, clip_of, questions, targets
 from watchonce.train.relational.bank import gather
 from watchonce.types import Span
 from watchonce.video.drawn.world import ACTIVITIES
@@ -60,7 +61,7 @@ def test_time_targets_are_the_cells_of_the_edges(films, cells):
     asked = questions(asks, streams(6), cells=cells)
     right = targets(asks, asked)
     for row, ask in enumerate(asks):
-        grid = grid_of(ask.query.span)
+        grid = cells_of(ask.query.span)
         half = float(grid[0, 1] - grid[0, 0]) / 2
         assert asked.there[row].sum() == min(len(grid), cells or len(grid))
         for edge, share in (("start", right.start[row]), ("end", right.end[row])):
@@ -72,7 +73,7 @@ def test_time_targets_are_the_cells_of_the_edges(films, cells):
 
 def test_cells_tile_the_span_and_are_never_too_many():
     for span in (Span(0.0, 0.4), Span(10.0, 310.0), Span(3.5, 1803.5), Span(0.0, 1800.0)):
-        cells = grid_of(span)
+        cells = cells_of(span)
         assert 1 <= len(cells) <= 160
         assert float(cells[0, 0]) == pytest.approx(span.start)
         assert float(cells[-1, 1]) == pytest.approx(span.end)

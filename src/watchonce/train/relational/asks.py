@@ -16,9 +16,10 @@ import torch
 
 from watchonce.bench.rest.drawn import relations_of
 from watchonce.bench.rest.queries import LENGTHS, RestQuery
+from watchonce.ops.asking import cells_of
 from watchonce.ops.records import Questions, Records, Targets, spread
 from watchonce.train.relational.films import REPRESENTED, Film
-from watchonce.types import BadInput, Span
+from watchonce.types import BadInput
 from watchonce.video.drawn.world import ACTIVITIES
 
 if TYPE_CHECKING:
@@ -130,13 +131,6 @@ def questions(
     return Questions(kind, shown, activity, looks, there, window)
 
 
-def grid_of(span: Span) -> Tensor:
-    """The cells of a time query, float32 `[Q, 2]`: half-open seconds that tile the span."""
-    count = min(CELLS, max(1, int(np.ceil(span.length))))
-    edges = torch.linspace(span.start, span.end, count + 1)
-    return torch.stack([edges[:-1], edges[1:]], 1)
-
-
 def _times(ask: Ask, rng: np.random.Generator, cells: int | None) -> Tensor:
     if ask.kind == "object":
         at = np.array([row[0] for row in ask.query.boxes], np.float32)
@@ -146,7 +140,7 @@ def _times(ask: Ask, rng: np.random.Generator, cells: int | None) -> Tensor:
     span = ask.query.span
     if ask.kind == "activity":
         return spread(torch.tensor([[span.start, span.end]], dtype=torch.float32), LOOKS_OF_ACTIVITY)[0]
-    grid = grid_of(span)
+    grid = cells_of(span)
     if cells is None or cells >= len(grid):
         return grid.mean(1)
     true = {int(c) for edge in _edges(ask, grid) for c in edge}
@@ -194,7 +188,7 @@ def _own(asks: Sequence[Ask], asked: Questions) -> dict[str, Tensor]:
         return {"boxes": boxes, "has": asked.there}
     start, end = torch.zeros(asked.times.shape), torch.zeros(asked.times.shape)
     for row, ask in enumerate(asks):
-        grid = grid_of(ask.query.span)
+        grid = cells_of(ask.query.span)
         middle = grid.mean(1)
         for edge, into in zip(_edges(ask, grid), (start, end), strict=True):
             for cell in edge:

@@ -18,10 +18,11 @@ from torch import Tensor
 from watchonce.bench.rest.drawn import film_of
 from watchonce.bench.rest.queries import KINDS, RestQuery
 from watchonce.bench.rest.scoring import Said, score
+from watchonce.ops.asking import cells_of
 from watchonce.ops.boxes import corners
 from watchonce.ops.hits import decode_spans
 from watchonce.ops.topk import POLICIES, gumbel, lot, top
-from watchonce.train.relational.asks import Ask, grid_of, questions
+from watchonce.train.relational.asks import Ask, questions
 from watchonce.train.relational.bank import gather
 from watchonce.types import BadInput
 
@@ -103,7 +104,7 @@ def told_of(query: RestQuery, outputs: Outputs, row: int, times: Tensor) -> Said
         return Said(times=times, boxes=corners(outputs.boxes[row, : len(times)]))
     assert outputs.start is not None
     assert outputs.end is not None
-    cells = grid_of(query.span)
+    cells = cells_of(query.span)
     start, end = outputs.start[row, : len(cells)], outputs.end[row, : len(cells)]
     return Said(spans=decode_spans(start, end, cells, len(query.segments)))
 

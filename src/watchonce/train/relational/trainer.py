@@ -62,6 +62,7 @@ class Schedule:
         rate=1e-3,
         warm_up=20,
         weights={"score": 0.5, "match": 0.5, "past_match": 0.5},
+        slower={"network.reader.": 0.3},
     )
 
 
