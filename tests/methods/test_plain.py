@@ -116,6 +116,22 @@ def test_a_model_of_few_words_does_not_guess() -> None:
     assert not ask(Script("[1]", None), Query("when was the elephant washed?"), weak).not_found
 
 
+def test_a_model_of_few_words_is_quoted_where_it_copies_badly() -> None:
+    query = Query("what did someone do when the red cup was painted?")
+    slip = "[1] someone washes the red box in the kitchen."
+    assert ask(Script(slip, CLOSED), query).text == "someone washes the red cup in the kitchen"
+    assert ask(Script(slip, None), query).text == "someone washes the red box in the kitchen"
+    assert ask(Script("[1] kitchen", CLOSED), query).text == "kitchen"
+    assert ask(Script("[1] [3] washed and washed", CLOSED), query).text == "washed and washed"
+    choices = ("someone washes the red box in the kitchen", "elephant")
+    assert ask(Script(slip, CLOSED), Query(query.text, choices)).text == choices[0]
+
+
+def test_a_no_has_no_evidence() -> None:
+    assert ask(Script("no"), Query("was the box washed?")).evidence == ()
+    assert ask(Script("no one is there"), Query("what happened in the garage?")).evidence != ()
+
+
 def test_without_a_model_only_good_notes_are_quoted() -> None:
     answer = Plain().answer([RECALL], [Query("red cup washed")])[0]
     assert [s.start for s in answer.evidence] == [10.0, 50.0]

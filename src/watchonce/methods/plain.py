@@ -12,6 +12,7 @@ import re
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from difflib import SequenceMatcher
 
 import numpy as np
 
@@ -29,6 +30,7 @@ SYSTEM = (
     " the answer, like [2]. If the notes do not contain the answer, say: not found."
 )
 NO = re.compile(r"no\b", re.IGNORECASE)
+COPY = 0.6  # share of its words, in order, that a copy of a note has from it
 PIECES = 8  # parts of a token recall that evidence is looked for in
 
 
@@ -71,8 +73,11 @@ class Plain(Answerer):
         if lost:
             return Answer("not found", choice, scores, not_found=True, cost=Cost(tokens=used))
         evidence = self._evidence(vlm, recall, query, list(dict.fromkeys(cited)), said, reply)
-        if not said and cited:
-            said = _quote([recall.notes[n - 1] for n in dict.fromkeys(cited)])
+        notes = [recall.notes[n - 1] for n in dict.fromkeys(cited)]
+        if not said and notes:
+            said = _quote(notes)
+        elif not query.choices and vlm.words and len(notes) == 1 and _is_copy(said, notes[0].text):
+            said = notes[0].text.strip(" .")
         return Answer(said, choice, scores, evidence=evidence, cost=Cost(tokens=used))
 
     def _out_of_words(self, vlm: VLM, recall: Recall, query: Query) -> Answer | None:
@@ -136,6 +141,12 @@ class Plain(Answerer):
             return Answer("not found", not_found=True)
         evidence = tuple(Span(n.start, n.end, n.score) for n in good[:5])
         return Answer(_quote(good[:5]), evidence=evidence)
+
+
+def _is_copy(said: str, note: str) -> bool:
+    """A model of few words points at a note far better than it copies it: take its copies for quotations."""
+    words = [text.lower().strip(" .").split() for text in (said, note)]
+    return SequenceMatcher(None, *words, autojunk=False).ratio() >= COPY
 
 
 def _quote(notes: Sequence[Note]) -> str:
