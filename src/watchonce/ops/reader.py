@@ -160,7 +160,8 @@ class Nearness(nn.Module):
         """Times `[B, Q]` and `[B or 1, L]` -> `[B, H, Q, L]`, 0 and below."""
         late = query[:, None, :, None] - key[:, None, None, :]
         before, after = self.rate.exp()[:, None, :, None, None]
-        return -(before * late.clamp(min=0) + after * (-late).clamp(min=0))
+        # Rates are above 0, so the smaller of the two lines is the one on the right side of 0.
+        return torch.minimum(-before * late, after * late)
 
 
 class Reader(nn.Module):
@@ -305,7 +306,8 @@ class Reader(nn.Module):
             if self.shape.near:
                 near = among + self.near[2 * number](questions.times, questions.times)
                 distance = self.near[2 * number + 1](questions.times, known.time)
-                cross = fit + functional.pad(distance, (0, fit.shape[-1] - distance.shape[-1]))
+                more = fit.shape[-1] - distance.shape[-1]
+                cross = fit + (functional.pad(distance, (0, more)) if more else distance)
             kept = known.layers[number]
             x, weights = layer(x, code, kept, near=near, bias=cross, gate=known.gate)
             said.append(self._heads(self.norm(x), weights, questions, known, shows, acts))
