@@ -163,15 +163,14 @@ def blind(name: str, film: RestFilm, prior: Prior) -> dict[str, dict[str, float]
     return found
 
 
-def examined(
-    network: LongVMNet, film: Film, asked: RestFilm, memory: str, room: int, clip: int, seed: int
-) -> Row:
+def examined(network: LongVMNet, film: Film, asked: RestFilm, key: Row, clip: int) -> Row:
     """One memory of one film, asked everything: its cells, what it holds, seconds of both stages."""
+    memory, room = key["memory"], key["room"]
     began = time.perf_counter()
-    kept = exam.memorise(network, film, HEAVY if memory == SEARCH else memory, room, clip, seed)
+    kept = exam.memorise(network, film, HEAVY if memory == SEARCH else memory, room, clip, key["seed"])
     written = time.perf_counter()
     cells = {}
-    for kind in MAIN if memory != HEAVY else ("activity",):
+    for kind in key["kinds"].split(",") if memory != HEAVY else ("activity",):
         mine = [q for q in asked.queries if q.kind == kind]
         if memory == SEARCH:
             said = searched(network, film, mine, room)
@@ -208,10 +207,10 @@ def searched(network: LongVMNet, film: Film, asked: Sequence[RestQuery], room: i
     return found
 
 
-def watching(network: TubeDETR, film: Film, asked: RestFilm, each: int) -> Row:
+def watching(network: TubeDETR, film: Film, asked: RestFilm, key: Row) -> Row:
     """The same for a network that reads every frame of the window, question by question."""
     began = time.perf_counter()
-    measures = exam.sit_watching(network, [film], each=each)
+    measures = exam.sit_watching(network, [film], each=key["each"], kinds=key["kinds"].split(","))
     cells: dict[str, dict[str, float]] = defaultdict(dict)
     for name, value in measures.items():
         kind, length, measure = name.split(" ", 2)
@@ -225,7 +224,7 @@ def watching(network: TubeDETR, film: Film, asked: RestFilm, each: int) -> Row:
 class Results:
     """Rows in a JSONL file; a row is named by what it was run with."""
 
-    NAMED = ("network", "digest", "seed", "film", "memory", "room", "each")
+    NAMED = ("network", "digest", "seed", "film", "memory", "room", "each", "kinds")
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -252,7 +251,7 @@ class Results:
 def work(networks: Sequence[Network], arguments: argparse.Namespace) -> Iterator[Row]:
     """The names of all rows wanted: every memory at the main size, two of them at all sizes."""
     for seed in range(arguments.films):
-        base = {"film": seed, "each": arguments.each}
+        base = {"film": seed, "each": arguments.each, "kinds": arguments.kinds}
         for name in BLIND:
             yield {**base, "network": "none", "digest": "none", "seed": 0, "memory": name, "room": 0}
         for network in networks:
@@ -288,10 +287,9 @@ def run(networks: Sequence[Network], results: Results, arguments: argparse.Names
             network = loaded[key["digest"]]
             if isinstance(network, TubeDETR):
                 few = drawn_film(seed, "test", each=key["each"])
-                results.add(key, watching(network, film, few, key["each"]))
+                results.add(key, watching(network, film, few, key))
             else:
-                memory, room = key["memory"], key["room"]
-                results.add(key, examined(network, film, asked, memory, room, arguments.clip, key["seed"]))
+                results.add(key, examined(network, film, asked, key, arguments.clip))
     print()
 
 
@@ -309,6 +307,7 @@ def main() -> None:
     parser.add_argument("--full-films", type=int, default=2, help="films on which every token is read, too")
     parser.add_argument("--each", type=int, default=20, help="queries a kind, length and film")
     parser.add_argument("--watch-each", type=int, default=8, help="likewise, of tubedetr")
+    parser.add_argument("--kinds", default=",".join(MAIN), help="of questions the networks were taught")
     parser.add_argument("--room", type=int, default=256, help="m, tokens of a memory")
     parser.add_argument("--clip", type=int, default=32, help="frames of a clip")
     parser.add_argument("--memories", default=",".join((*exam.MEMORIES, SEARCH)))
