@@ -69,8 +69,6 @@ class Relational(Answerer):
                 raise BadInput(
                     "give two of an activity, an object and a span; words alone are not understood"
                 )
-            if query.activity is not None:
-                number(query.activity, self.names())
             groups.setdefault((query.asks, id(recall.tokens)), []).append(place)
         answers = [Answer("not found", not_found=True)] * len(queries)
         for (kind, _), places in groups.items():
