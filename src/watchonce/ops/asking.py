@@ -170,10 +170,10 @@ def tell(
         return _activities(outputs.activity[row], names, proof)
     there = questions.there[row]
     if outputs.boxes is not None:
-        times, boxes = questions.times[row, there], corners(outputs.boxes[row, there]).clamp(0, 1)
-        rows = torch.cat([times[:, None], boxes], dim=1).tolist()
-        text = f"{len(rows)} boxes in {span_text(span.start, span.end)}"
-        return Answer(text, boxes=tuple(tuple(r) for r in rows), evidence=proof)  # type: ignore[misc]
+        boxes = corners(outputs.boxes[row, there]).clamp(0, 1).tolist()
+        times = [round(time, 3) for time in questions.times[row, there].tolist()]
+        rows = tuple((time, *box) for time, box in zip(times, boxes, strict=True))
+        return Answer(f"{len(rows)} boxes in {span_text(span.start, span.end)}", boxes=rows, evidence=proof)
     assert outputs.start is not None
     assert outputs.end is not None
     return _when(outputs.start[row, there], outputs.end[row, there], span)
@@ -195,11 +195,14 @@ def _activities(logits: Tensor, names: tuple[str, ...], proof: tuple[Span, ...])
 
 
 def _when(start: Tensor, end: Tensor, span: Span) -> Answer:
-    """The best span, and others at least half as likely."""
+    """The best span, and others at least half as likely that share no moment with a better one."""
     rows = decode_spans(start, end, cells_of(span), SPANS).tolist()
-    best = rows[0][2]
-    spans = tuple(Span(a, b, round(math.exp(p / 2), 4)) for a, b, p in rows if p >= best - math.log(2))
-    return Answer("; ".join(span_text(s.start, s.end) for s in spans), evidence=spans)
+    spans: list[Span] = []
+    for first, last, p in rows:
+        found = Span(first, last, round(math.exp(p / 2), 4))
+        if p >= rows[0][2] - math.log(2) and not any(found.overlap(other) for other in spans):
+            spans.append(found)
+    return Answer("; ".join(span_text(s.start, s.end) for s in spans), evidence=tuple(spans))
 
 
 def evidence(weight: Tensor, tokens: Tokens, most: int = 5, share: float = 0.8) -> tuple[Span, ...]:
