@@ -11,6 +11,7 @@ from torch import Tensor
 from watchonce.ops.topk import (
     POLICIES,
     conditional_poisson,
+    even_lot,
     gumbel,
     inclusion,
     lot,
@@ -172,6 +173,18 @@ def test_a_lot_is_even_and_belongs_to_its_place() -> None:
     assert abs(float(torch.corrcoef(torch.stack([drawn[:-1], drawn[1:]]))[0, 1])) < 0.02
     assert torch.equal(lot(time[77:99], patch[77:99]), drawn[77:99])
     assert not torch.equal(lot(time, patch, 1), drawn)
+
+
+def test_even_lots_leave_no_stretch_without_its_share() -> None:
+    time, patch = places(2000)
+    worst = {}
+    for drawn in (lot, even_lot):
+        low = (drawn(time, patch) < 0.2).view(2000, 4).float()
+        shares = low.unfold(0, 20, 1).mean(-1)  # of every 20 seconds, per cell
+        worst[drawn] = float((shares - 0.2).abs().max())
+        assert float(low.mean()) == pytest.approx(0.2, abs=0.02)
+    assert worst[even_lot] < 0.11 < 0.25 < worst[lot]
+    assert torch.equal(even_lot(time[77:99], patch[77:99]), even_lot(time, patch)[77:99])
 
 
 def test_a_reservoir_is_uniform_over_the_film_and_does_not_hang_on_the_clips() -> None:

@@ -24,7 +24,7 @@ from watchonce.ops.attention import EncoderLayer
 from watchonce.ops.position import place_code, time_code
 from watchonce.ops.reader import Known, Projection, Reader, Shape
 from watchonce.ops.records import Outputs, Questions, Records
-from watchonce.ops.topk import gumbel, lot, select
+from watchonce.ops.topk import even_lot, gumbel, select
 from watchonce.ops.weights import load_network, shipped
 from watchonce.types import BadInput, FrameBatch, Query, Recall, Tokens
 
@@ -226,7 +226,7 @@ class LongVMNetMemory(Memory):
         network, facts = trained(self.weights)
         records = Records.of([tokens], network.shape.grid)
         scores = network.score(records)
-        noise = gumbel(lot(records.time, records.patch)).float() if facts["lasting"] else None
+        noise = gumbel(even_lot(records.time, records.patch)).float() if facts["lasting"] else None
         index, _ = network.select(records, budget.memory or facts["room"], noise=noise, scores=scores)
         chosen = index[0][records.once().valid[0, index[0]]]
         return replace(tokens, saliency=torch.sigmoid(scores[0]))[chosen]

@@ -16,6 +16,7 @@ from torch.nn import functional
 
 from watchonce.types import BadInput
 
+GOLDEN = (5**0.5 - 1) / 2
 HALVINGS = 50  # bisection steps for the level; float32 is exact long before
 Relaxation = Callable[[Tensor, int, float], Tensor]
 
@@ -181,6 +182,16 @@ def lot(time: Tensor, patch: Tensor, seed: int = 0) -> Tensor:
         mixed = (mixed ^ ((mixed >> shift) & ((1 << (64 - shift)) - 1))) * factor
     mixed = mixed ^ ((mixed >> 31) & ((1 << 33) - 1))
     return (((mixed >> 11) & ((1 << 53) - 1)).double() + 0.5) / 2.0**53
+
+
+def even_lot(time: Tensor, patch: Tensor, seed: int = 0) -> Tensor:
+    """Like `lot`, but a cell's draws are spread evenly over time: uniform in (0, 1), no two neighbours alike.
+
+    The golden rotation of the seconds, from a start that is the cell's own. Of any stretch of a film about
+    the same share is drawn, where independent lots leave gaps and clumps.
+    """
+    start = lot(torch.zeros_like(time), patch, seed)
+    return ((time.double() * GOLDEN + start) % 1.0).clamp(1e-9, 1 - 1e-9)
 
 
 def keys_random(time: Tensor, patch: Tensor, step: int, seed: int = 0) -> Tensor:
