@@ -24,9 +24,11 @@ from watchonce.ops.attention import EncoderLayer
 from watchonce.ops.position import place_code, time_code
 from watchonce.ops.reader import Known, Projection, Reader, Shape
 from watchonce.ops.records import Outputs, Questions, Records
-from watchonce.ops.topk import even_lot, gumbel, select
+from watchonce.ops.topk import even_lot, gumbel, select, top
 from watchonce.ops.weights import load_network, shipped
 from watchonce.types import BadInput, FrameBatch, Query, Recall, Tokens
+
+ALIKE, NEAR = 0.8, 20.0  # cosine of looks, and seconds, within which records crowd each other
 
 PRESETS: dict[str, dict] = {
     "unit": {"features": 32, "grid": (2, 2), "width": 32, "heads": 2, "inner": 64},
@@ -106,6 +108,24 @@ class LongVMNet(nn.Module):
         evenly, where raw scores fill it with the few surest.
         """
         return self.shape.scale * (functional.logsigmoid(scores) if self.shape.bounded else scores)
+
+    def lasting(self, records: Records, scores: Tensor, seed: int = 0) -> Tensor:
+        """Keys `[B, L]` for a memory that is not to forget: with a lot that each record keeps for good.
+
+        Lots are even in time, so what stays of an event is spread over it; a fresh draw at every clip would
+        lose half of the past each time. With shape.crowding, a record gives way to those that look alike,
+        are near in time and have larger keys: its chance falls as 1 / (1 + their number) ** crowding.
+        """
+        keys = self.keys(scores) + gumbel(even_lot(records.time, records.patch, seed)).float()
+        if not self.shape.crowding:
+            return keys
+        if self.reader.match is None:
+            raise BadInput("crowding needs a network with match, to tell which records look alike")
+        looks = self.reader.match.looks(self.reader.project(records.feat))
+        apart = (records.time[:, :, None] - records.time[:, None]).abs()
+        rivals = (looks @ looks.transpose(1, 2) > ALIKE) & (apart < NEAR) & records.valid[:, None]
+        ahead = (rivals & (keys[:, None] > keys[:, :, None])).sum(dim=2)
+        return keys - self.shape.crowding * torch.log1p(ahead)
 
     def select(
         self,
@@ -226,9 +246,10 @@ class LongVMNetMemory(Memory):
         network, facts = trained(self.weights)
         records = Records.of([tokens], network.shape.grid)
         scores = network.score(records)
-        noise = gumbel(even_lot(records.time, records.patch)).float() if facts["lasting"] else None
-        index, _ = network.select(records, budget.memory or facts["room"], noise=noise, scores=scores)
-        chosen = index[0][records.once().valid[0, index[0]]]
+        keys = network.lasting(records, scores) if facts["lasting"] else network.keys(scores)
+        once = records.once().valid
+        index = top(torch.where(once, keys, -torch.inf), budget.memory or facts["room"])
+        chosen = index[0][once[0, index[0]]]
         return replace(tokens, saliency=torch.sigmoid(scores[0]))[chosen]
 
     def merge(self, later: LongVMNetMemory, budget: Budget) -> None:

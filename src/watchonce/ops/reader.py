@@ -51,6 +51,7 @@ class Shape:
     estimator: str = "counterfactual"
     scale: float = 1.0  # of scores against Gumbel noise of variance 1.6; above 1 where lots are kept
     bounded: bool = False  # keys from log sigmoid(score): records that are surely wanted are all alike
+    crowding: float = 0.0  # how much a record of a lasting memory gives way to others like it
     match: bool = True
     votes: bool = False  # activities are also told from what each record shows, without the decoder
     near: bool = True

@@ -21,7 +21,7 @@ from watchonce.bench.rest.scoring import Said, score
 from watchonce.ops.asking import cells_of
 from watchonce.ops.boxes import corners
 from watchonce.ops.hits import decode_spans
-from watchonce.ops.topk import POLICIES, gumbel, lot, top
+from watchonce.ops.topk import POLICIES, top
 from watchonce.train.relational.asks import Ask, questions
 from watchonce.train.relational.bank import gather
 from watchonce.types import BadInput
@@ -71,8 +71,8 @@ def _keys(network: LongVMNet, records: Records, policy: str, step: int, seed: in
     time, patch = records.time[0], records.patch[0]
     if policy in POLICIES:
         return POLICIES[policy](time, patch, step, seed)
-    keys = network.keys(network.score(records))[0]
-    return keys + gumbel(lot(time, patch, seed)).float() if policy == "lasting" else keys
+    scores = network.score(records)
+    return (network.lasting(records, scores, seed) if policy == "lasting" else network.keys(scores))[0]
 
 
 # -- stage 2
