@@ -54,6 +54,6 @@ class Eye:
         assert len(torch.unique(tokens.start)) <= self.clip
         return tokens
 
-    def generate(self, prompts: list[Tokens], limit: int = 32) -> list[Reply]:
+    def generate(self, prompts: list[Tokens], limit: int = 32, guess: str = "") -> list[Reply]:
         names = ("red", "green", "blue")
         return [Reply(f"Mostly {names[int(t.data.mean(dim=0).argmax())]}.  Quiet.", -0.1, 3) for t in prompts]

@@ -95,8 +95,11 @@ class VLM(Protocol):
         """Lays out one user turn: the frames of `tokens`, the notes `[1]..[n]` with their times, the text."""
         ...
 
-    def generate(self, prompts: Sequence[Prompt], limit: int = 32) -> list[Reply]:
-        """Greedy continuation of each prompt, at most `limit` tokens, stopped at the end of turn."""
+    def generate(self, prompts: Sequence[Prompt], limit: int = 32, guess: str = "") -> list[Reply]:
+        """Greedy continuation of each prompt, at most `limit` tokens, stopped at the end of turn.
+
+        guess: how the continuation of a single prompt may begin; it saves time and changes nothing.
+        """
         ...
 
     def score(self, prompts: Sequence[Prompt], options: Sequence[Sequence[str]]) -> list[np.ndarray]:

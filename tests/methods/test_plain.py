@@ -42,7 +42,7 @@ class Script:
         row = torch.zeros(1, dtype=torch.long)
         return Prompt(torch.tensor([len(self.shown) - 1]), row.bool(), row)
 
-    def generate(self, prompts: Sequence[Prompt], limit: int = 32) -> list[Reply]:
+    def generate(self, prompts: Sequence[Prompt], limit: int = 32, guess: str = "") -> list[Reply]:
         return [Reply(self.says, -0.1, len(self.says.split())) for _ in prompts]
 
     def score(self, prompts: Sequence[Prompt], options: Sequence[Sequence[str]]) -> list[np.ndarray]:

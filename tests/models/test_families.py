@@ -61,7 +61,7 @@ def stock_inputs(folder: Any, film: FrameBatch, text: str) -> dict[str, Any]:
 
 def ours(vlm: Any, prompt: Any) -> torch.Tensor:
     with torch.no_grad():
-        return vlm.language.read([prompt]).logits[0]
+        return vlm.language.read([prompt]).logits[0, -1]
 
 
 @pytest.mark.parametrize("count", [6, 5])
@@ -213,7 +213,7 @@ def test_prefill_in_pieces_then_continue_equals_one_pass(vlm: Any, film: FrameBa
     cache = vlm.prefill(middle, vlm.prefill(first))
     assert cache.get_seq_length() == len(prompt) - 4
     with torch.no_grad():
-        pieces = vlm.language.read([last], vlm._rows(cache, 1)).logits[0]
+        pieces = vlm.language.read([last], vlm._rows(cache, 1)).logits[0, -1]
     torch.testing.assert_close(pieces, ours(vlm, prompt), atol=1e-4, rtol=1e-4)
     assert vlm.generate([last, last], 5, cache=cache)[1].text == vlm.generate([prompt], 5)[0].text
     options = [["yes", "no no"]]
@@ -221,6 +221,23 @@ def test_prefill_in_pieces_then_continue_equals_one_pass(vlm: Any, film: FrameBa
         vlm.score([prompt], options)[0], abs=1e-4
     )
     assert cache.get_seq_length() == len(prompt) - 4, "a shared cache must not grow"
+
+
+def test_a_guess_changes_nothing(vlm: Any, film: FrameBatch) -> None:
+    prompt = vlm.prompt("What happens?", vlm.encode(film))
+    with torch.no_grad():
+        right = vlm.language.write([prompt], 6)[0]
+        half = [*right.ids[:3], (right.ids[3] + 1) % 10, *right.ids[4:]]
+        for guess in (right.ids, half, [right.ids[0] + 1, *right.ids], [*right.ids, *right.ids]):
+            told = vlm.language.write([prompt], 6, guess=guess)[0]
+            assert told.ids == right.ids
+            assert told.logprobs == pytest.approx(right.logprobs, abs=1e-4)
+        first, rest = cut(prompt, len(prompt) - 4)
+        cache = vlm.prefill(first)
+        told = vlm.language.write([rest], 6, vlm._rows(cache, 1), half)[0]
+        assert told.ids == right.ids
+        assert cache.get_seq_length() == len(prompt) - 4
+    assert vlm.generate([prompt], 6, "red cup")[0].text == vlm.generate([prompt], 6)[0].text
 
 
 def test_control_words_in_a_question_stay_text(vlm: Any) -> None:

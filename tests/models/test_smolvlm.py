@@ -48,7 +48,7 @@ def test_bare_images_equal_the_stock_image_path(folder: Path) -> None:
     assert prompt.ids.tolist() == stock["input_ids"][0].tolist()
     with torch.no_grad():
         expected = vlm.model(**stock).logits[0, -1]
-        got = vlm.language.read([prompt]).logits[0]
+        got = vlm.language.read([prompt]).logits[0, -1]
     torch.testing.assert_close(got, expected, atol=2e-5, rtol=2e-5)
 
 

@@ -61,7 +61,7 @@ class Plain(Answerer):
         if (beyond := self._out_of_words(vlm, recall, query)) is not None:
             return beyond
         prompt = self._prompt(vlm, recall, query)
-        reply = vlm.generate([prompt], self.limit)[0]
+        reply = vlm.generate([prompt], self.limit, _likely(recall.notes))[0]
         used = len(prompt) + reply.tokens
         cited = [int(n) for n in CITATION.findall(reply.text) if 0 < int(n) <= len(recall.notes)]
         said = CITATION.sub("", reply.text).strip(" .,:;-")
@@ -141,6 +141,12 @@ class Plain(Answerer):
             return Answer("not found", not_found=True)
         evidence = tuple(Span(n.start, n.end, n.score) for n in good[:5])
         return Answer(_quote(good[:5]), evidence=evidence)
+
+
+def _likely(notes: Sequence[Note]) -> str:
+    """How an answer that cites most often begins: with every number, or with the only note."""
+    marks = " ".join(f"[{number}]" for number in range(1, len(notes) + 1))
+    return f"{marks} {notes[0].text}" if len(notes) == 1 else marks
 
 
 def _is_copy(said: str, note: str) -> bool:

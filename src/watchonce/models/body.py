@@ -163,18 +163,21 @@ class LocalVLM(ABC):
         return replace(prompt, visual=self.rows(tokens.data[order]))
 
     @torch.inference_mode()
-    def generate(self, prompts: Sequence[Prompt], limit: int = 32, cache: Any = None) -> list[Reply]:
+    def generate(
+        self, prompts: Sequence[Prompt], limit: int = 32, guess: str = "", cache: Any = None
+    ) -> list[Reply]:
         """Greedy continuation of each prompt, at most `limit` tokens, stopped at the end of turn.
 
+        guess: how the continuation of a single prompt may begin; it saves time and changes nothing.
         With a `cache` (one row) every prompt continues it, at the positions the prompt gives; the
         cache is left as it was. `Reply.tokens` and `logprob` count the stop token.
         """
         replies: list[Reply] = [Reply("", 0.0, 0)] * len(prompts)
+        ahead = self.template.continuation(guess) if guess else []
         for batch in batches([len(p) for p in prompts]):
             mine = [prompts[i] for i in batch]
-            for i, done in zip(
-                batch, self.language.write(mine, limit, self._rows(cache, len(mine))), strict=True
-            ):
+            written = self.language.write(mine, limit, self._rows(cache, len(mine)), ahead)
+            for i, done in zip(batch, written, strict=True):
                 mean = sum(done.logprobs) / max(1, len(done.logprobs))
                 replies[i] = Reply(self.template.text(done.ids), mean, len(done.logprobs))
         return replies

@@ -30,7 +30,7 @@ class Written:
 
 @dataclass(slots=True)
 class Reading:
-    """Prompts that were read: `logits [B, V]` (float32) of what comes next, and what continuing needs."""
+    """Prompts that were read: float32 `logits [B, last, V]` of what comes next, and what continuing needs."""
 
     logits: Tensor
     cache: Any
@@ -65,8 +65,11 @@ class Language:
     def device(self) -> torch.device:
         return next(self.text.parameters()).device
 
-    def read(self, prompts: Sequence[Prompt], cache: Any = None) -> Reading:
-        """Runs prompts of any lengths, left-padded, after `cache` (batch of 1, or one row a prompt)."""
+    def read(self, prompts: Sequence[Prompt], cache: Any = None, last: int = 1) -> Reading:
+        """Runs prompts of any lengths, left-padded, after `cache` (batch of 1, or one row a prompt).
+
+        Tells what follows each of the `last` tokens.
+        """
         from transformers import DynamicCache
 
         device = self.device
@@ -94,7 +97,7 @@ class Language:
             mask = torch.cat([torch.ones(len(prompts), cached, dtype=torch.bool), mask], 1).to(device)
         hidden = self._forward(embeds, place.to(device), mask, cache, **extra)
         following = place.amax((0, 2)) if place.ndim == 3 else place.amax(1)
-        return Reading(self.head(hidden[:, -1]).float(), cache, following.to(device) + 1, mask)
+        return Reading(self.head(hidden[:, -last:]).float(), cache, following.to(device) + 1, mask)
 
     def _forward(
         self, embeds: Tensor, place: Tensor, mask: Tensor | None, cache: Any, **extra: Any
@@ -112,15 +115,25 @@ class Language:
         """`[B, L]` for one axis of position, `[axes, B, L]` (all alike) for several."""
         return following if axes == 1 else following.expand(axes, *following.shape)
 
-    def write(self, prompts: Sequence[Prompt], limit: int, cache: Any = None) -> list[Written]:
-        """Greedy continuations of at most `limit` tokens; rows that stop leave the batch."""
+    def write(
+        self, prompts: Sequence[Prompt], limit: int, cache: Any = None, guess: Sequence[int] = ()
+    ) -> list[Written]:
+        """Greedy continuations of at most `limit` tokens; rows that stop leave the batch.
+
+        guess: how the continuation of a single prompt may begin. It is read along with the prompt, and what
+        greedy writing would have written of it is kept: a good guess saves a step a token, a bad one nothing.
+        """
         device = self.device
-        state = self.read(prompts, cache)
         axes = 1 if prompts[0].positions.ndim == 1 else len(prompts[0].positions)
         stop = self._stop.to(device)
         written = [Written([], []) for _ in prompts]
+        if guess and len(prompts) == 1:
+            state, written[0] = self._read_ahead(prompts[0], list(guess)[: limit - 1], cache)
+            limit -= len(written[0].ids)
+        else:
+            state = self.read(prompts, cache)
         rows = list(range(len(prompts)))
-        logits, mask, following = state.logits, state.mask, state.next
+        logits, mask, following = state.logits[:, -1], state.mask, state.next
         for step in range(limit):
             best, chosen = logits.log_softmax(-1).max(-1)
             alive = ~torch.isin(chosen, stop)
@@ -145,13 +158,33 @@ class Language:
             logits = self.head(hidden[:, -1]).float()
         return written
 
+    def _read_ahead(self, prompt: Prompt, guess: list[int], cache: Any) -> tuple[Reading, Written]:
+        """A prompt read with a guess at what follows, and as much of the guess as holds."""
+        more = torch.tensor(guess, dtype=torch.long)
+        after = int(prompt.positions.max()) + 1 + torch.arange(len(guess))
+        longer = Prompt(
+            torch.cat([prompt.ids, more]),
+            torch.cat([prompt.slots, torch.zeros(len(guess), dtype=torch.bool)]),
+            torch.cat([prompt.positions, after.expand(*prompt.positions.shape[:-1], -1)], -1),
+            prompt.visual,
+        )
+        state = self.read([longer], cache, last=len(guess) + 1)
+        best, chosen = state.logits[0].log_softmax(-1).max(-1)
+        held = 0
+        while held < len(guess) and int(chosen[held]) == guess[held] and guess[held] not in self.stops:
+            held += 1
+        if wrong := len(guess) - held:
+            state.cache.crop(-wrong)
+        state.logits, state.next = state.logits[:, : held + 1], state.next - wrong
+        return state, Written(guess[:held], best[:held].tolist())
+
     def weigh(
         self, prompts: Sequence[Prompt], options: Sequence[Sequence[list[int]]], cache: Any = None
     ) -> Any:
         """Log-probability of every token of every option: a list of floats per option per prompt."""
         state = self.read(prompts, cache)
         axes = 1 if prompts[0].positions.ndim == 1 else len(prompts[0].positions)
-        first = state.logits.log_softmax(-1)
+        first = state.logits[:, -1].log_softmax(-1)
         scores = [[[float(first[row, o[0]])] for o in mine] for row, mine in enumerate(options)]
         flat = [
             (row, column) for row, mine in enumerate(options) for column, o in enumerate(mine) if len(o) > 1

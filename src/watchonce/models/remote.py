@@ -123,7 +123,7 @@ class RemoteVLM:
         none = torch.zeros(0, dtype=torch.long)
         return Message(none, none.bool(), none, None, tuple(turns))
 
-    def generate(self, prompts: Sequence[Prompt], limit: int = 32) -> list[Reply]:
+    def generate(self, prompts: Sequence[Prompt], limit: int = 32, guess: str = "") -> list[Reply]:
         """One request a prompt, temperature 0. `logprob` is NaN where the server tells none."""
         turns = [self._turns(p) for p in prompts]
         with ThreadPoolExecutor(self.lines) as pool:
