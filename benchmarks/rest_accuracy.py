@@ -113,6 +113,11 @@ class Network:
         """First 12 digits of the file's SHA-256."""
         return hashlib.sha256(self.path.read_bytes()).hexdigest()[:12]
 
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What its training says of it."""
+        return load_network(self.path)[2]
+
     def load(self) -> LongVMNet | TubeDETR:
         """Ready to be asked."""
         tensors, shape, _ = load_network(self.path)
@@ -308,8 +313,8 @@ def main() -> None:
     parser.add_argument("--each", type=int, default=20, help="queries a kind, length and film")
     parser.add_argument("--watch-each", type=int, default=8, help="likewise, of tubedetr")
     parser.add_argument("--kinds", default=",".join(MAIN), help="of questions the networks were taught")
-    parser.add_argument("--room", type=int, default=256, help="m, tokens of a memory")
-    parser.add_argument("--clip", type=int, default=32, help="frames of a clip")
+    parser.add_argument("--room", type=int, help="m, tokens of a memory; as in training unless given")
+    parser.add_argument("--clip", type=int, help="frames of a clip; likewise")
     parser.add_argument("--memories", default=",".join((*exam.MEMORIES, SEARCH)))
     parser.add_argument(
         "--curve", default="lasting,reservoir", help="memories run at all sizes; first is ours"
@@ -328,6 +333,8 @@ def main() -> None:
                 f"{name}={trained(arguments.train, name, s, arguments)}" for s in range(arguments.seeds)
             ]
     networks = named(words or [f"shipped={shipped('long_vmnet')}"])
+    arguments.room = arguments.room or networks[0].facts["room"]
+    arguments.clip = arguments.clip or networks[0].facts["clip"]
     results = Results(arguments.out)
     run(networks, results, arguments)
     names = list(dict.fromkeys(network.name for network in networks))
