@@ -52,7 +52,7 @@ class Schedule:
     looks: tuple[str, ...] = ("plain",)
     preset: str = "cpu-tiny"
     network: Mapping[str, Any] = field(
-        default_factory=lambda: {"scale": 5.0, "bounded": True, "sampler_layers": 0}
+        default_factory=lambda: {"scale": 5.0, "bounded": True, "crowding": 1.0, "sampler_layers": 0}
     )
     study: Study = Study(steps=1, clip=16)  # noqa: RUF009 -- frozen
     reader: Plan = Plan(steps=1000, rate=2e-3, warm_up=40, weights={"score": 0.5, "match": 0.5})  # noqa: RUF009
