@@ -56,7 +56,7 @@ class Schedule:
     )
     study: Study = Study(steps=1, clip=16)  # noqa: RUF009 -- frozen
     reader: Plan = Plan(steps=1000, rate=2e-3, warm_up=40, weights={"score": 0.5, "match": 0.5})  # noqa: RUF009
-    clips: Plan = Plan(steps=900, rate=2e-3, warm_up=40, weights={"match": 0.5})  # noqa: RUF009
+    clips: Plan = Plan(steps=1800, rate=2e-3, warm_up=40, weights={"match": 0.5})  # noqa: RUF009
     sampler: Plan = Plan(  # noqa: RUF009
         steps=400,
         rate=1e-3,
