@@ -53,8 +53,8 @@ class Stopwatch:
     ) -> Prompt:
         return self._time("prompt", lambda: self.vlm.prompt(text, tokens, notes, system))
 
-    def generate(self, prompts: Sequence[Prompt], limit: int = 32) -> list[Reply]:
-        return self._time("generate", lambda: self.vlm.generate(prompts, limit))
+    def generate(self, prompts: Sequence[Prompt], limit: int = 32, guess: str = "") -> list[Reply]:
+        return self._time("generate", lambda: self.vlm.generate(prompts, limit, guess))
 
     def score(self, prompts: Sequence[Prompt], options: Sequence[Sequence[str]]) -> list[Any]:
         return self.vlm.score(prompts, options)

@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import socket
+from typing import Any
 
 import pytest
 import torch
@@ -29,7 +30,7 @@ def environment(rank: int, count: int, port: int) -> None:
     )
 
 
-def network() -> nn.Module:
+def network() -> Any:
     torch.manual_seed(0)
     return nn.ModuleDict({"used": nn.Linear(3, 1), "sometimes": nn.Linear(3, 1), "never": nn.Linear(3, 1)})
 

@@ -1,5 +1,7 @@
 """What is asked and what is right, against the truth of the film."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -29,7 +31,7 @@ def test_activity_labels_are_what_is_done_in_the_window(films):
     for film in films:
         asks = asks_of(film, "activity", 6)
         asked = questions(asks, streams(6))
-        right = targets(asks, asked).labels
+        right: Any = targets(asks, asked).labels
         for row, ask in enumerate(asks):
             window = ask.query.window
             done = {
@@ -46,7 +48,7 @@ def test_boxes_are_those_of_the_object_at_those_times(films):
     film = films[1]
     asks = asks_of(film, "object", 6)
     asked = questions(asks, streams(6), cells=10)
-    right = targets(asks, asked)
+    right: Any = targets(asks, asked)
     for row, ask in enumerate(asks):
         for place in asked.there[row].nonzero()[:, 0].tolist():
             x1, y1, x2, y2 = film.truth.box_at(ask.query.instance_id, float(asked.times[row, place]))
@@ -59,7 +61,7 @@ def test_boxes_are_those_of_the_object_at_those_times(films):
 def test_time_targets_are_the_cells_of_the_edges(films, cells):
     asks = asks_of(films[2], "time", 6)
     asked = questions(asks, streams(6), cells=cells)
-    right = targets(asks, asked)
+    right: Any = targets(asks, asked)
     for row, ask in enumerate(asks):
         grid = cells_of(ask.query.span)
         half = float(grid[0, 1] - grid[0, 0]) / 2
@@ -88,7 +90,7 @@ def test_match_labels_are_the_films(films):
     for kind in ("activity", "time"):
         asks = asks_of(film, kind, 3)
         records = gather([film] * 3, [frames, frames[:100], frames], [patches, patches[:100], patches])
-        right = targets(asks, questions(asks, streams(3)), records)
+        right: Any = targets(asks, questions(asks, streams(3)), records)
         for row, ask in enumerate(asks):
             shows = film.shows(ask.query.instance_id)[frames, patches]
             acts = film.acting if kind == "activity" else film.acts[ask.activity]
@@ -97,7 +99,7 @@ def test_match_labels_are_the_films(films):
             assert np.array_equal(right.acts[row, :room].numpy(), acts[frames, patches][:room])
             assert right.shows[row, room:].isnan().all()
     asks = asks_of(film, "object", 3)
-    right = targets(asks, questions(asks, streams(3)), gather([film] * 3, [frames] * 3, [patches] * 3))
+    right: Any = targets(asks, questions(asks, streams(3)), gather([film] * 3, [frames] * 3, [patches] * 3))
     assert right.shows is None
     assert right.acts is not None
 

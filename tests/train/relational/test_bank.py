@@ -45,7 +45,7 @@ def test_put_and_get_with_room_to_spare_and_to_disk(films, tmp_path):
 
 
 def test_gathered_records_are_the_films_tokens(films):
-    records = gather(films[:2], [[3, 140, 3], [0]], [[5, 15, 4], [9]])
+    records = gather(films[:2], [np.array([3, 140, 3]), np.array([0])], [np.array([5, 15, 4]), np.array([9])])
     assert records.valid.tolist() == [[True] * 3, [True, False, False]]
     assert torch.equal(records.feat[0, 1], films[0].features[140, 15].float())
     assert torch.equal(records.feat[1, 0], films[1].features[0, 9].float())

@@ -1,6 +1,7 @@
 """The baseline is taught on what its clips show, and on that alone."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -55,6 +56,7 @@ def test_time_edges_are_the_frames_on_view(films):
     asks = asks_of(films[1], "time", 4)
     rng = np.random.default_rng(3)
     frames = [frames_of(ask, 20, rng) for ask in asks]
+    right: Any
     asked, right = edges(asks, frames, questions(asks, [rng] * 4))
     for row, ask in enumerate(asks):
         assert (np.diff(frames[row]) > 0).all()
@@ -78,5 +80,5 @@ def test_losses_of_the_other_kinds_have_gradients(films, kind):
     course = ClipCourse(network(), films, replace(STUDY, clip=10, kinds=(kind,)))
     losses = course.watch(0, np.random.default_rng(0))
     assert set(losses) == {kind, "match"}
-    sum(losses.values()).backward()
+    torch.stack(list(losses.values())).sum().backward()
     assert any(p.grad is not None and float(p.grad.abs().sum()) > 0 for p in course.parameters())
