@@ -19,10 +19,10 @@ def tokens_at(times: list[float]) -> Tokens:
     return Tokens(torch.zeros(len(times), 4), start, start + 1, half, half, torch.ones(len(times)))
 
 
-def told(outputs: Outputs, kind: str, span: Span, tokens: Tokens, **given: object):
+def told(outputs: Outputs, kind: str, span: Span, tokens: Tokens, sure: float = 0.5):
     query = Query(activity=None if kind == "activity" else "cut", span=span)
     objects = None if kind == "object" else torch.zeros(1, 4, 4)
-    return tell(outputs, 0, put(kind, [query], [span], objects, NAMES), tokens, span, NAMES, **given)  # type: ignore[arg-type]
+    return tell(outputs, 0, put(kind, [query], [span], objects, NAMES), tokens, span, NAMES, sure)
 
 
 def test_cells_tile_the_span_a_second_each_until_there_are_too_many() -> None:

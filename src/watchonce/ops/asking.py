@@ -48,7 +48,7 @@ class Relational(Answerer):
     often it is asked about.
     """
 
-    sure: float = 0.5  # least fit of the best record to what is given, or nothing is found
+    sure: float = 0.7  # least fit of the best record to what is given, or nothing is found
 
     understands: ClassVar[tuple[str, ...]] = KINDS
     at_once: ClassVar[int] = 256
@@ -153,7 +153,7 @@ def tell(
     tokens: Tokens,
     span: Span,
     names: tuple[str, ...],
-    sure: float = 0.5,
+    sure: float,
 ) -> Answer:
     """The answer to one question of a batch: evidence best first, or not found.
 
@@ -199,7 +199,7 @@ def _when(start: Tensor, end: Tensor, span: Span) -> Answer:
     rows = decode_spans(start, end, cells_of(span), SPANS).tolist()
     spans: list[Span] = []
     for first, last, p in rows:
-        found = Span(first, last, round(math.exp(p / 2), 4))
+        found = Span(round(first, 3), round(last, 3), round(math.exp(p / 2), 4))
         if p >= rows[0][2] - math.log(2) and not any(found.overlap(other) for other in spans):
             spans.append(found)
     return Answer("; ".join(span_text(s.start, s.end) for s in spans), evidence=tuple(spans))
