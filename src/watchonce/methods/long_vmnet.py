@@ -2,9 +2,10 @@
 
 A neural sampler keeps m token records of a whole video, clip by clip; an encoder-decoder answers activity,
 object and time questions from them. What differs from the paper and why: losers of the selection get a
-counterfactual gradient (the paper's gather leaves them none, and did not learn); the question meets the
-memory in the decoder alone, so a memory is encoded once; attention is biased by match and distance (see
-`ops/reader.py`). The paper's own choices are options of `Shape`, together in the preset `paper`.
+counterfactual gradient (the paper's gather leaves them none and learns less); each record keeps one lot for
+good and gives way to others like it (a memory that draws anew at every clip forgets half each time); the
+question meets the memory in the decoder alone, so a memory is encoded once; attention is biased by match
+and distance (see `ops/reader.py`). The paper's own choices are options, together in the preset `paper`.
 """
 
 from __future__ import annotations
