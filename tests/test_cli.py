@@ -131,6 +131,14 @@ def test_find_prints_a_line_a_hit_and_goes_through_all_memories(place: Path, mem
     assert [hit["start"] for hit in late] == [70.0]
 
 
+@pytest.mark.parametrize(("span", "words"), [("2:00-3:00", "after the end of the video"), ("5-5", "empty")])
+def test_a_span_with_nothing_in_it_is_told(place: Path, memory: dict, span: str, words: str) -> None:
+    for verb in ("ask", "find"):
+        done = call(place, verb, "home", "a scene", "--span", span)
+        assert done.returncode == 0
+        assert words in done.stderr
+
+
 def test_watching_twice_is_one_watch(place: Path, memory: dict) -> None:
     before = (place / "home.memory" / "manifest.json").stat().st_mtime_ns
     said(call(place, "watch", "home.mp4", "-o", "home.memory", "--model", "none", "--json"))

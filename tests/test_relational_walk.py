@@ -54,10 +54,10 @@ def test_it_names_what_is_done_far_above_chance(walked: tuple[Memory, tuple[Rest
     mine = [case for case in cases if case.kind.startswith("activity")]
     answers = memory.ask_all([case.query for case in mine])
     right = np.mean(
-        [a.activities[:1] and a.activities[0][0] in c.right for a, c in zip(answers, mine, strict=True)]
+        [bool(a.activities) and a.activities[0][0] in c.right for a, c in zip(answers, mine, strict=True)]
     )
     assert len(mine) >= 20
-    assert right >= 0.4, f"{right:.2f} of {len(mine)}; chance is about .15"
+    assert right >= 0.75, f"{right:.2f} of {len(mine)}; chance is about .15"
 
 
 def test_it_finds_when_and_where_far_above_chance(walked: tuple[Memory, tuple[RestCase, ...]]) -> None:
@@ -66,10 +66,10 @@ def test_it_finds_when_and_where_far_above_chance(walked: tuple[Memory, tuple[Re
     for case in cases:
         told = score(case.asked, said_of(memory.ask(case.query)))
         hits[case.asked.kind].append(next(iter(told.values())))
-    assert np.mean(hits["time"]) >= 0.25, (
+    assert np.mean(hits["time"]) >= 0.5, (
         f"{np.mean(hits['time']):.2f} of {len(hits['time'])}; prior about .05"
     )
-    assert np.mean(hits["object"]) >= 0.4, (
+    assert np.mean(hits["object"]) >= 0.75, (
         f"{np.mean(hits['object']):.2f} of {len(hits['object'])}; prior about .1"
     )
 

@@ -12,7 +12,7 @@ import typer
 from watchonce.cli.app import Json, Model, Where, app
 from watchonce.cli.output import say, show, time_range, write
 from watchonce.clock import clock, parse_clock, parse_span
-from watchonce.types import Answer, BadInput, Query
+from watchonce.types import Answer, BadInput, Query, Span
 
 if TYPE_CHECKING:
     from watchonce.memory import Hit
@@ -61,6 +61,7 @@ def ask(
 
     opened = Memory.open(memory, model=model)
     load = time.perf_counter() - began
+    _warn(queries[0].span, opened.duration)
     for query in queries:
         answer = opened.ask(query)
         if picture is not None:
@@ -111,6 +112,7 @@ def find(
             raise BadInput(
                 f"{opened.path.name} has no notes to look for words in; ask it, or give --activity"
             )
+        _warn(query.span, opened.duration)
         hits = opened.find(query)
     if as_json:
         asked = {"words": query.text} if query.asks == "words" else _given(query, thing)
@@ -167,6 +169,14 @@ def _queries(
     image = None if thing is None else _object(thing, box)
     query = Query("", (), stretch, image, activity, limit)
     return [Query(_sentence(query), (), stretch, image, activity, limit)]
+
+
+def _warn(span: Span | None, duration: float) -> None:
+    """A line on stderr for a span in which nothing can be."""
+    if span is not None and span.start >= duration:
+        say(f"watchonce: warning: --span begins after the end of the video ({clock(duration)})")
+    elif span is not None and span.length <= 0:
+        say("watchonce: warning: --span is empty; it ends where it begins")
 
 
 def _object(path: Path, box: str | None) -> Any:
