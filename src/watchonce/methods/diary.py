@@ -45,11 +45,13 @@ class Diary(Memory):
     support: int = 2  # looks that must agree, for a VLM of few words; others never repeat themselves exactly
     recall: int = 10  # notes handed to the answerer
     margin: float = 0.8  # of the best note's fit a note must reach to be handed over
+    hints: int = 4  # notes for a VLM of few words where none has every word of the question
     nearby: int = 2  # notes on either side of the best hits, for questions about order
 
     _scenes: SceneStream = field(default_factory=SceneStream, init=False, repr=False)
     _pending: Tokens | None = field(default=None, init=False, repr=False)
     _next: int = field(default=0, init=False, repr=False)  # number of the next segment
+    _terse: bool = field(default=False, init=False, repr=False)  # the VLM knows few words
     _said: SentenceStream = field(init=False, repr=False)
     _notes: list[Note] = field(default_factory=list, init=False, repr=False)
     _vectors: np.ndarray | None = field(default=None, init=False, repr=False)
@@ -62,6 +64,7 @@ class Diary(Memory):
         """Hands over the models; a model of few words says a true thing twice."""
         self.bodies = bodies
         if bodies.vlm is not None and bodies.vlm.words is not None:
+            self._terse = True
             self._said.least = (self.support - 1) * self.stride
             self._said.patience = 3 * self.stride  # it takes itself back for a look or two
         return self
@@ -87,11 +90,9 @@ class Diary(Memory):
             self._describe(until=math.inf)
         self._notes += self._said.close(math.inf)
         if budget.memory is not None and len(self._notes) > budget.memory:
-            weight = [
-                (-(n.score if n.score is not None else 1.0), n.start - n.end, n.start) for n in self._notes
-            ]
-            best = sorted(range(len(self._notes)), key=weight.__getitem__)[: budget.memory]
-            self._notes = [self._notes[i] for i in best]
+            self._notes = sorted(
+                self._notes, key=lambda n: (-(1.0 if n.score is None else n.score), n.start - n.end, n.start)
+            )[: budget.memory]
         self._notes.sort(key=lambda n: (n.start, n.end, n.source, n.text))
         if self.bodies.text is not None and self._notes:
             self._vectors = self.bodies.text.embed([n.text for n in self._notes])
@@ -121,8 +122,7 @@ class Diary(Memory):
             for (core, seen), reply in zip(batch, replies, strict=True):
                 end = min(core + self.stride, float(seen.end.max()))
                 self._notes += self._said.push(reply.text, core, end, reply.sure)
-        keep = pending.start >= self._next * self.stride - margin
-        self._pending = pending[keep]
+        self._pending = pending[pending.start >= self._next * self.stride - margin]
 
     def _add_scenes(self, scenes: Sequence[Scene]) -> None:
         self._notes.extend(Note(f"scene: {s.look}", s.start, s.end, "scene") for s in scenes)
@@ -133,13 +133,14 @@ class Diary(Memory):
         """The best notes and their neighbours in time order; `Note.score` is how well each fits."""
         index = self._searchable()
         span, text = asked_span(query.text)
-        if query.span is not None:
-            span = query.span
+        span = span if query.span is None else query.span
         vector = None
         if self._vectors is not None and self.bodies.text is not None:
             vector = self.bodies.text.embed([text])[0]
         hits = index.search(text, self.recall, vector=vector, span=span, before=query.before)
         hits = [h for h in hits if h.score >= self.margin * hits[0].score]
+        if self._terse and hits and hits[0].cover < 1:
+            hits = hits[: self.hints]
         chosen = {hit.row: hit for hit in hits}
         if span is None and ORDER & set(query.text.lower().split()):
             chosen = self._with_neighbours(index, hits, query.before)
@@ -175,9 +176,8 @@ class Diary(Memory):
         import torch
 
         opened = tuple(self._said.open.values())
-        numbers = [self._next, len(opened)]
         tensors: dict[str, Tensor] = {
-            "progress": torch.tensor(numbers),
+            "progress": torch.tensor([self._next, len(opened)]),
             "scenes": torch.from_numpy(self._scenes.state()),
         }
         if self._pending is not None:
