@@ -117,20 +117,6 @@ def test_evidence_goes_to_records_that_are_there_and_sums_to_at_most_one() -> No
 
 
 @torch.no_grad()
-def test_matching_of_several_objects_is_that_of_each() -> None:
-    reader, records = reader_of(shape_of()), records_of(2, 24)
-    crops = torch.randn(2, 3, 4, 16, generator=torch.Generator().manual_seed(1))
-    known = reader.know(records)
-    several = reader.matching(known, crops)
-    asked = questions_of("activity", 2)
-    for place in range(3):
-        one = Questions("activity", crops[:, place], None, asked.times, asked.there, asked.window)
-        shows = reader.read(records, one).shows
-        assert shows is not None
-        assert torch.allclose(several[:, place], shows, atol=1e-5)
-
-
-@torch.no_grad()
 def test_a_crop_is_pooled_over_its_core_alone() -> None:
     reader, records, asked = reader_of(shape_of(core=(1, 2))), records_of(2, 24), questions_of("time", 2)
     assert asked.object is not None

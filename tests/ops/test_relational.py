@@ -12,7 +12,6 @@ from watchonce.ops.records import Outputs, Targets
 from watchonce.ops.relational import (
     balanced_bce,
     box_loss,
-    dense_match,
     edge_loss,
     focal_loss,
     relational_loss,
@@ -67,17 +66,6 @@ def test_balanced_bce_gives_the_rare_side_half_of_the_say() -> None:
     one, nine = functional.softplus(torch.tensor(-2.0)), functional.softplus(torch.tensor(-1.0))
     assert float(balanced_bce(logits, labels, valid)) == pytest.approx(float((one + nine) / 2))
     assert math.isfinite(float(balanced_bce(logits, torch.zeros_like(labels), valid)))
-
-
-def test_dense_match_falls_when_records_point_at_what_they_show() -> None:
-    showing, doing = torch.zeros(1, 2, 4), torch.zeros(1, 4, 3)
-    showing[0, 0, 1] = showing[0, 1, 2] = doing[0, 1, 2] = 1
-    valid = torch.tensor([[True, True, True, False]])
-    good = dense_match(8 * showing - 4, showing, 8 * doing - 4, doing, valid)
-    bad = dense_match(4 - 8 * showing, showing, 4 - 8 * doing, doing, valid)
-    flat = dense_match(0 * showing, showing, 0 * doing, doing, valid)
-    assert float(good) < 0.1 < float(flat) < float(bad)
-    assert float(flat) == pytest.approx(2 * math.log(2) + math.log(2) + math.log(3))
 
 
 def test_a_kind_has_its_own_loss_layer_by_layer_and_match_where_labelled() -> None:

@@ -265,14 +265,6 @@ class Reader(nn.Module):
         share = torch.softmax(self.pool(item + places), dim=1)
         return (share * item).sum(dim=1)
 
-    def matching(self, known: Known, objects: Tensor) -> Tensor:
-        """Logits `[B, I, L]` that a record shows each of I objects of its video, crops `[B, I, G, D]`."""
-        if self.match is None:
-            raise BadInput("a network without match cannot tell which records show an object")
-        things = self.pooled(self.project(objects.flatten(0, 1))).unflatten(0, objects.shape[:2])
-        scale, offset = self.match.sharp
-        return self.match.looks(things) @ known.looks.transpose(1, 2) * scale.exp() - offset
-
     def fuse(self, records: Records, given: Given, gate: Tensor | None = None) -> Known:
         """The papers' encoder input: records meet the object, and its tokens and the activity's join them."""
         item, deed = given.item, given.deed

@@ -65,26 +65,6 @@ def balanced_bce(logits: Tensor, labels: Tensor, valid: Tensor) -> Tensor:
     return (sides[0] + sides[1]) / 2
 
 
-def dense_match(shows: Tensor, showing: Tensor, acts: Tensor, doing: Tensor, valid: Tensor) -> Tensor:
-    """Auxiliary match loss over every record, several objects and every activity -> scalar.
-
-    shows, showing `[B, I, L]`: logits and labels that a record shows each of I objects. acts, doing
-    `[B, L, C]`: the same of activities. valid `[B, L]`. Each is told apart from the others of its kind
-    (softmax, on records that show any) and judged by itself (balanced, on all).
-    """
-    objects = balanced_bce(shows, showing, valid[:, None].expand_as(shows))
-    deeds = balanced_bce(acts, doing, valid[..., None].expand_as(acts))
-    return objects + deeds + _which(shows.transpose(1, 2), showing.transpose(1, 2)) + _which(acts, doing)
-
-
-def _which(logits: Tensor, labels: Tensor) -> Tensor:
-    """Cross-entropy over the last axis, where any label is 1; several share the one."""
-    some = labels.sum(dim=-1)
-    share = labels / some.clamp(min=1)[..., None]
-    cost = -(share * functional.log_softmax(logits.float(), dim=-1)).sum(dim=-1)
-    return cost.sum() / (some > 0).sum().clamp(min=1)
-
-
 def relational_loss(
     kind: str, outputs: Outputs, targets: Targets, *, gamma: float = 2.0, alpha: float = -1.0
 ) -> dict[str, Tensor]:
