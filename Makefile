@@ -42,7 +42,7 @@ lint: setup
 	$(BIN)/pyright --warnings
 
 test: lint
-	$(BIN)/python -m pytest --cov=watchonce --cov-report=term:skip-covered
+	$(BIN)/python -m pytest --numprocesses=auto --dist=loadfile --cov=watchonce --cov-report=term:skip-covered
 
 lock: setup
 	$(BIN)/uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 \
