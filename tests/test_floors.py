@@ -10,7 +10,7 @@ import pytest
 SOURCE = Path(__file__).resolve().parents[1] / "src" / "watchonce"
 FLOORS = [
     {"types"},
-    {"clock", "contracts", "machine"},
+    {"clock", "contracts", "machine", "disk", "tensorfile"},
     {"ops", "video", "models", "engine"},
     {"study"},
     {"methods", "bench"},

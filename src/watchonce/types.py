@@ -54,6 +54,12 @@ class NotEngaged(WatchonceError):
     exit_code = 6
 
 
+class CannotWrite(WatchonceError):
+    """The disk did not take what was to be written: full, failing, read-only, or a name it cannot have."""
+
+    exit_code = 7
+
+
 @dataclass(frozen=True, slots=True, order=True)
 class Span:
     """A half-open interval of a video, `[start, end)` in seconds, with an optional score."""
