@@ -1,9 +1,10 @@
 """PEFT adapters of one model: kept at hand, put on for a while, taken off without a trace.
 
-An adapter's matrices live in LoRA layers beside the model. Mounting puts those layers where the model's own
-modules were, unmounting puts the very same modules back; so the second mount of an adapter costs next to
-nothing, and what is mounted never lingers. Rows of one batch may wear different adapters. Knows PEFT folders
-and modules; not what an adapter has learnt (`student.py` trains one).
+Mounting puts other modules where the model's own were, unmounting puts the very same modules back; so the
+second mount of an adapter costs next to nothing, and what is mounted never lingers. The others are copies of
+the matrices with the adapter folded in (`folded.py`), where every row wears one adapter and it can be folded;
+else PEFT's LoRA layers beside the model: rows of one batch may then wear different adapters, and one of them
+can be trained. Knows PEFT folders and modules; not what an adapter has learnt (`student.py` trains one).
 """
 
 from __future__ import annotations
@@ -11,31 +12,23 @@ from __future__ import annotations
 import json
 import warnings
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
+from watchonce.models.folded import ROOM, Folded, Place, fold
 from watchonce.types import BadInput, MissingPackage
 
 CONFIG = "adapter_config.json"
 WEIGHTS = "adapter_model.safetensors"
 BARE = "__base__"  # PEFT's word for a row of a mixed batch that wears no adapter
-AT_HAND = 8  # adapters kept beside a model
-
-
-@dataclass(slots=True)
-class _Place:
-    """Where a LoRA layer and the model's own module take turns."""
-
-    parent: nn.Module
-    child: str
-    own: nn.Module
-    layer: Any  # a LoraLayer of peft around `own`
+AT_HAND = 8  # adapters kept beside a model, unfolded
+FOLDED = 64  # folders of which it is known whether they can be folded; of the copies there is `ROOM`
+Worn = str | Folded | None  # the name of LoRA layers, copies, or nothing
 
 
 class Rack:
@@ -44,10 +37,11 @@ class Rack:
     def __init__(self, model: nn.Module, name: str, revision: str) -> None:
         self.model: Any = model
         self.name, self.revision = name, revision
-        self._places: dict[str, _Place] = {}
+        self._places: dict[str, Place] = {}  # of LoRA layers, each around the module it takes turns with
         self._held: OrderedDict[tuple[Any, ...], str] = OrderedDict()  # a folder as it was -> adapter name
+        self._folded: OrderedDict[tuple[Any, ...], Folded | None] = OrderedDict()  # None: it cannot be
         self._made = 0
-        self._worn: str | None = None
+        self._worn: Worn = None
         self._training = False  # whether what is worn takes gradients
         self._active: tuple[str, bool] | None = None  # what the layers, worn or not, are set to
         self._rows: list[str] | None = None  # of a mixed batch
@@ -59,7 +53,7 @@ class Rack:
 
         Raises BadInput for a folder that is none, holds a pickle, or was made for another model.
         """
-        with self.wear(self.hold(folder)):
+        with self.wear(self._alone(folder)):
             yield
 
     @contextmanager
@@ -69,13 +63,13 @@ class Rack:
         Gives a function that must be told before every forward which of the rows, by number, are in it.
         """
         if folders is None or len({*folders}) == 1:
-            name = self._worn if not folders else None if folders[0] is None else self.hold(folders[0])
-            with self.wear(name):
+            worn = self._worn if not folders else None if folders[0] is None else self._alone(folders[0])
+            with self.wear(worn):
                 yield lambda rows: None
             return
         names = [BARE if folder is None else self.hold(folder, {*folders}) for folder in folders]
         hooks = [
-            place.layer.register_forward_pre_hook(self._name_rows, with_kwargs=True)
+            place.other.register_forward_pre_hook(self._name_rows, with_kwargs=True)
             for place in self._places.values()
         ]
 
@@ -96,10 +90,10 @@ class Rack:
         return args, {**kwargs, "adapter_names": self._rows}
 
     @contextmanager
-    def wear(self, name: str | None, *, training: bool = False) -> Iterator[None]:
-        """An adapter by the name `hold` or `add` gave it, or None for the bare model; restored on leaving."""
+    def wear(self, worn: Worn, *, training: bool = False) -> Iterator[None]:
+        """Copies, LoRA layers by the name `hold` or `add` gave them, or the bare model; undone on leaving."""
         before = self._worn, self._training
-        self._put_on(name, training)
+        self._put_on(worn, training)
         try:
             yield
         finally:
@@ -110,8 +104,8 @@ class Rack:
         """Other modules in place of the layers of an adapter that is worn, made of (own, layer, name)."""
         key = name, make
         if key not in self._doubles:
-            held = {path: place for path, place in self._places.items() if name in place.layer.lora_A}
-            self._doubles = {key: {path: make(place.own, place.layer, name) for path, place in held.items()}}
+            held = {path: place for path, place in self._places.items() if name in place.other.lora_A}
+            self._doubles = {key: {path: make(place.own, place.other, name) for path, place in held.items()}}
         worn = self._worn == name
         for path, double in self._doubles[key].items() if worn else ():
             setattr(self._places[path].parent, self._places[path].child, double)
@@ -119,27 +113,50 @@ class Rack:
             yield
         finally:
             for path in self._doubles[key] if worn else ():
-                place = self._places[path]
-                setattr(place.parent, place.child, place.layer)
+                self._places[path].on()
 
-    def _put_on(self, name: str | None, training: bool) -> None:
-        if (name, training) == (self._worn, self._training):
+    def _put_on(self, worn: Worn, training: bool) -> None:
+        if (worn, training) == (self._worn, self._training):
             return
-        if name is not None and (name, training) != self._active:
+        for place in self._of(self._worn):
+            place.off()
+        if isinstance(worn, str) and (worn, training) != self._active:
             for place in self._places.values():
-                place.layer.set_adapter(name, inference_mode=not training)
-            self._active = name, training
-        for place in self._places.values():
-            setattr(place.parent, place.child, place.own if name is None else place.layer)
-        self._worn, self._training = name, training
+                place.other.set_adapter(worn, inference_mode=not training)
+            self._active = worn, training
+        for place in self._of(worn):
+            place.on()
+        self._worn, self._training = worn, training
+
+    def _of(self, worn: Worn) -> Iterable[Place]:
+        if worn is None:
+            return ()
+        return self._places.values() if isinstance(worn, str) else worn.places
 
     # -- what is at hand ---------------------------------------------------------------------------
 
-    def hold(self, folder: Path, needed: set[Path | None] | None = None) -> str:
-        """The adapter of a folder, read once; the one used longest ago makes room, if it is not needed."""
+    def _alone(self, folder: Path) -> Worn:
+        """An adapter that all rows wear: folded, or by name where it cannot be."""
         config = read_config(folder)
-        stats = [(folder / file).stat() for file in (CONFIG, WEIGHTS)]
-        key = (folder.resolve(), *((s.st_mtime_ns, s.st_size, s.st_ino) for s in stats))
+        key = _as_it_is(folder)
+        if key not in self._folded:
+            with self.wear(None), torch.inference_mode(False):
+                self._folded[key] = self._fold(folder, config)
+        self._folded.move_to_end(key)
+        while len(self._folded) > FOLDED or sum(f.size for f in self._folded.values() if f) > ROOM:
+            self._folded.popitem(last=False)
+        return self._folded[key] or self.hold(folder)
+
+    def _fold(self, folder: Path, config: dict[str, Any]) -> Folded | None:
+        from safetensors.torch import load_file
+
+        check_base(self.model, folder, config, self.name, self.revision)
+        return fold(self.model, load_file(folder / WEIGHTS), config)
+
+    def hold(self, folder: Path, needed: set[Path | None] | None = None) -> str:
+        """The LoRA layers of a folder, read once; those used longest ago make room, if not needed."""
+        config = read_config(folder)
+        key = _as_it_is(folder)
         if key not in self._held:
             check_base(self.model, folder, config, self.name, self.revision)
             with torch.inference_mode(False):  # its matrices outlive the answer they are read for
@@ -174,17 +191,18 @@ class Rack:
         self._made += 1
         name, worn = f"adapter{self._made}", (self._worn, self._training)
         modes = {key: value.requires_grad for key, value in self.model.named_parameters()}
+        self._put_on(None, False)
         own = dict(self.model.named_modules())
         for place in self._places.values():
-            setattr(place.parent, place.child, place.layer)
+            place.on()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # peft repeats what check_base has settled
             inject_adapter_in_model(config, self.model, name)
         for path, layer in list(self.model.named_modules()):
             if isinstance(layer, LoraLayer) and path not in self._places:
                 parent, _, child = path.rpartition(".")
-                place = _Place(self.model.get_submodule(parent), child, own[path], layer)
-                place.layer.eval()
+                place = Place(self.model.get_submodule(parent), child, own[path], layer)
+                place.other.eval()
                 self._places[path] = place
         # peft leaves its config on the module; with it a second injection would warn of several adapters
         if "peft_config" in vars(self.model):
@@ -200,8 +218,8 @@ class Rack:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # that an active adapter goes is meant
             for place in self._places.values():
-                if name in place.layer.lora_A:
-                    place.layer.delete_adapter(name)
+                if name in place.other.lora_A:
+                    place.other.delete_adapter(name)
         self._active, self._doubles = None, {}
 
     def parameters(self, name: str) -> dict[str, nn.Parameter]:
@@ -209,10 +227,16 @@ class Rack:
         found: dict[str, nn.Parameter] = {}
         for path, place in self._places.items():
             for side in ("lora_A", "lora_B"):
-                held = getattr(place.layer, side)
+                held = getattr(place.other, side)
                 if name in held:
                     found[f"base_model.model.{path}.{side}.weight"] = held[name].weight
         return dict(sorted(found.items()))
+
+
+def _as_it_is(folder: Path) -> tuple[Any, ...]:
+    """A folder and the state its two files are in: another state is another adapter."""
+    stats = [(folder / file).stat() for file in (CONFIG, WEIGHTS)]
+    return (folder.resolve(), *((s.st_mtime_ns, s.st_size, s.st_ino) for s in stats))
 
 
 def read_config(folder: Path) -> dict[str, Any]:
