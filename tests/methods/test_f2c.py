@@ -10,7 +10,7 @@ import torch
 
 from tests.parts import grid_tokens, relevant
 from watchonce.contracts import Budget
-from watchonce.methods.f2c import FramesToClips, anchors
+from watchonce.methods.f2c import FramesToClips, anchors, best_outside
 from watchonce.types import Query
 
 ASKED = Query("what happens?")
@@ -91,3 +91,18 @@ def test_the_frame_that_answers_is_there_in_full() -> None:
     tokens = relevant(grid_tokens(40, 4, 4), score)
     less = FramesToClips().compress(tokens, ASKED, Budget(tokens=16))
     assert torch.equal(less.data, tokens.data[23 * 16 : 24 * 16])
+
+
+def test_what_short_clips_leave_over_goes_to_the_best_frames_outside() -> None:
+    """Three peaks make three clips of one frame; the fourth frame's worth is not thrown away."""
+    score = np.full(40, 0.2)
+    score[23], score[5], score[30:34] = 1.0, 0.4, 0.3
+    tokens = relevant(grid_tokens(40, 2, 2), score)
+    less = FramesToClips().compress(tokens, ASKED, Budget(tokens=16))
+    assert len(less) == 16
+    assert torch.unique(less.start).tolist() == [5.0, 23.0, 30.0, 31.0]
+
+
+def test_the_best_outside_come_first_and_a_plateau_is_spread() -> None:
+    score = np.array([0.5, 0.1, 0.1, 0.1, 0.1, 0.9, 0.2])
+    assert best_outside(score, score > 0.8).tolist() == [0, 6, 1, 3, 2, 4]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from watchonce.ops.allocate import grid, shares, spread
+from watchonce.ops.allocate import grid, halving, shares, spread
 
 
 def test_largest_remainders_get_the_rest() -> None:
@@ -42,6 +42,18 @@ def test_spread_takes_the_middles_of_equal_stretches() -> None:
     assert spread(10, 2).tolist() == [2, 7]
     assert spread(3, 9).tolist() == [0, 1, 2]
     assert spread(5, 0).tolist() == []
+
+
+def test_halving_spreads_however_many_are_taken() -> None:
+    assert halving(8).tolist() == [0, 4, 2, 6, 1, 5, 3, 7]
+    assert halving(1).tolist() == [0]
+    assert halving(0).tolist() == []
+    for count in (5, 13, 100):
+        order = halving(count)
+        assert sorted(order.tolist()) == list(range(count))
+        for taken in range(2, count):
+            gaps = np.diff(np.sort(order[:taken]))
+            assert gaps.max() <= 4 * count / taken
 
 
 def test_grids_have_the_picture_s_shape_and_no_more_cells_than_allowed() -> None:

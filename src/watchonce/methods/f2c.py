@@ -54,6 +54,8 @@ class FramesToClips(Compressor):
         keep[(wanted > 0) & (keep == 0)] = 1
         if keep.sum() > budget.tokens:
             keep = allocate.shares(wanted, budget.tokens, np.ceil(wanted).astype(np.int64))
+        for row in best_outside(score, keep > 0):
+            keep[row] = min(int(each), budget.tokens - int(keep.sum()))
         height, width = grid(tokens)
         sizes = {k: allocate.grid(k, height, width) for k in np.unique(keep).tolist()}
         shapes = np.array([(height, width) if k >= each else sizes[k] for k in keep.tolist()])
@@ -86,6 +88,14 @@ class FramesToClips(Compressor):
             if gain > best[0] + 1e-12:
                 best = (gain, first, first + length)
         return best[1], best[2]
+
+
+def best_outside(score: np.ndarray, taken: np.ndarray) -> np.ndarray:
+    """Rows that are not taken, by falling score; of a plateau evenly spaced ones come first: int64 `[n]`."""
+    rest = np.flatnonzero(~taken)
+    level, place = np.unique(-score[rest], return_inverse=True)
+    groups = [rest[place == k] for k in range(len(level))]
+    return np.concatenate([*(group[allocate.halving(len(group))] for group in groups), rest[:0]])
 
 
 def anchors(score: np.ndarray, most: int, seed: int = 0) -> np.ndarray:

@@ -47,6 +47,12 @@ def spread(count: int, keep: int) -> np.ndarray:
     return ((np.arange(keep) + 0.5) * count / max(1, keep)).astype(np.int64)
 
 
+def halving(count: int) -> np.ndarray:
+    """All of `count` rows, so ordered that the first of them are spread evenly however many are taken."""
+    bits = max(1, (count - 1).bit_length())
+    return np.array(sorted(range(count), key=lambda row: int(f"{row:0{bits}b}"[::-1], 2)), np.int64)
+
+
 def grid(cells: int, rows: int, columns: int) -> tuple[int, int]:
     """The best grid of at most `cells` cells that is no finer than rows x columns: (r, c); (0, 0) for none.
 
