@@ -1,4 +1,4 @@
-"""A relational network's weights as one safetensors file: fp16 tensors, its shape and facts in the header.
+"""A small network's weights as one safetensors file: fp16 tensors, its shape and facts in the header.
 
 `shipped` finds the files that come with the package by name. This file does not know which network.
 """
@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -21,6 +21,8 @@ from torch import Tensor, nn
 
 from watchonce.ops.reader import Shape
 from watchonce.types import BadInput
+
+S = TypeVar("S")
 
 
 def shipped(name: str) -> Path:
@@ -38,8 +40,11 @@ def digest_of(path: Path) -> str:
         ) from error
 
 
-def save_network(path: Path, network: nn.Module, shape: Shape, facts: Mapping[str, Any]) -> None:
-    """Writes the file whole or not at all. facts: JSON values, among them `vision`, the tower's revision."""
+def save_network(path: Path, network: nn.Module, shape: Any, facts: Mapping[str, Any]) -> None:
+    """Writes the file whole or not at all. shape: a dataclass of JSON values.
+
+    facts: JSON values, among them the revision of the model whose tokens it reads.
+    """
     header = {"shape": json.dumps(asdict(shape)), "facts": json.dumps(dict(facts))}
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
@@ -49,14 +54,22 @@ def save_network(path: Path, network: nn.Module, shape: Shape, facts: Mapping[st
 
 
 def load_network(path: Path) -> tuple[dict[str, Tensor], Shape, dict[str, Any]]:
-    """Tensors in float32, the shape and the facts. BadInput for a file that is missing or something else."""
+    """A relational network, as `load_shaped`."""
+    return load_shaped(path, Shape)
+
+
+def load_shaped(path: Path, kind: type[S]) -> tuple[dict[str, Tensor], S, dict[str, Any]]:
+    """Tensors in float32, the shape, of class `kind`, and the facts.
+
+    BadInput for a file that is missing or something else.
+    """
     try:
         with safe_open(path, framework="pt") as file:
             header = file.metadata() or {}
-            shape, facts = Shape(**json.loads(header["shape"])), json.loads(header["facts"])
+            shape, facts = kind(**json.loads(header["shape"])), json.loads(header["facts"])
             return {name: file.get_tensor(name).to(torch.float32) for name in file.keys()}, shape, facts  # noqa: SIM118
     except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
         raise BadInput(
-            f"{path} does not hold a trained relational network ({error}); train one with "
+            f"{path} does not hold a trained network of this kind ({error}); train one with "
             "watchonce train, or leave the weights out to use the shipped ones"
         ) from error
