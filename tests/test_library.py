@@ -5,26 +5,33 @@ from __future__ import annotations
 import hashlib
 import json
 import subprocess
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save
 
 from watchonce import library
 from watchonce.contracts import MemoryState
 from watchonce.library import Catalogue
-from watchonce.types import BadInput, DamagedMemory, Note
+from watchonce.types import BadInput, Coverage, DamagedMemory, Note
 
 MANIFEST = {
     "schema": 1,
-    "source": {"fingerprint": "f", "duration": 9.0},
+    "version": "test",
+    "source": {"name": "talk.mp4", "fingerprint": "f", "duration": 9.0, "width": 96, "height": 96},
+    "models": {"vlm": None, "text": None, "vision": None},
     "recipe": {"name": "diary"},
+    "job": {},
+    "coverage": asdict(Coverage(9.0, 9.0, 9, 9, 1.0)),
 }
 STATE = MemoryState(
     {"a": torch.arange(5.0), "b": torch.zeros(2, 3, dtype=torch.float16)},
     (Note("héllo", 0.0, 1.5, "subtitle"), Note("two", 1.0, 2.0, "caption", 0.25)),
 )
+
+ADAPTER = save({"lora_A.weight": torch.arange(50.0)})
 
 
 @pytest.fixture
@@ -34,7 +41,7 @@ def memory(tmp_path: Path) -> Path:
     (work / "thumbs" / "0000001500.webp").write_bytes(b"picture")
     adapter = tmp_path / "desk"
     (adapter / "deep").mkdir(parents=True)
-    (adapter / "adapter_model.safetensors").write_bytes(bytes(range(200)))
+    (adapter / "adapter_model.safetensors").write_bytes(ADAPTER)
     (adapter / "deep" / "trace.jsonl").write_bytes(b'{"a": 1}\n')
     out = tmp_path / "talk.memory"
     library.publish(work, out, MANIFEST, replace(STATE, folders={"adapter": adapter}), replace=False)
@@ -47,7 +54,7 @@ def test_what_goes_in_comes_out(memory: Path) -> None:
     assert all(torch.equal(stored.state.tensors[k], v) for k, v in STATE.tensors.items())
     assert stored.thumbs == [(1.5, memory / "thumbs" / "0000001500.webp")]
     assert stored.state.folders == {"adapter": memory / "adapter"}
-    assert (memory / "adapter" / "adapter_model.safetensors").read_bytes() == bytes(range(200))
+    assert (memory / "adapter" / "adapter_model.safetensors").read_bytes() == ADAPTER
     assert (memory / "adapter" / "deep" / "trace.jsonl").read_bytes() == b'{"a": 1}\n'
     assert library.verify(memory) == []
     assert stored.size == sum(p.stat().st_size for p in memory.rglob("*") if p.is_file())
@@ -158,7 +165,7 @@ def test_a_listing_may_not_point_outside(memory: Path) -> None:
 
 def seal(memory: Path) -> None:
     """Recomputes the checksums, as an attacker would."""
-    lines = [f"{library._digest(memory / n)}  {n}\n" for n in FILES]
+    lines = [f"{library.digest(memory / n)}  {n}\n" for n in FILES]
     (memory / "CHECKSUMS").write_text("".join(lines))
 
 

@@ -189,9 +189,7 @@ def _library(problems: list[str]) -> dict[str, Any]:
     if (folder / "catalogue.sqlite").is_file():
         try:
             memories = len(library.Catalogue(folder).rows())
-        except (sqlite3.Error, OSError) as error:
+        except WatchonceError as error:
             memories = None
-            problems.append(
-                f"{folder / 'catalogue.sqlite'} cannot be read ({error}): remove it, memories are kept"
-            )
+            problems.append(str(error))
     return {"folder": str(folder), "memories": memories, "writable": writable, "free_bytes": free}

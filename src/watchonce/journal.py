@@ -19,7 +19,8 @@ from types import TracebackType
 from typing import Any
 
 from watchonce.contracts import MemoryState
-from watchonce.library import THUMBS, dump_state, read_state, write_synced
+from watchonce.disk import write_synced
+from watchonce.library import THUMBS, dump_state, read_state
 from watchonce.types import BadInput, DamagedMemory
 
 EVERY = 2.0  # seconds between checkpoints, at least

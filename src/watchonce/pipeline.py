@@ -86,7 +86,7 @@ def watch(
     with Journal(out, job) as journal:
         walk = _Walk(video, plan, bodies, journal, report)
         state, coverage = walk.run()
-        manifest = _manifest(video, plan, bodies, job, state, coverage)
+        manifest = _manifest(video, plan, bodies, job, coverage)
         library.publish(journal.final(), out, manifest, state, replace=force)
         journal.close()
     (catalogue or Catalogue()).add(out, manifest)
@@ -279,16 +279,13 @@ def _job(video: Video, plan: Recipe, bodies: Bodies) -> dict[str, Any]:
 
 
 def _manifest(
-    video: Video, plan: Recipe, bodies: Bodies, job: Mapping[str, Any], state: MemoryState, coverage: Coverage
+    video: Video, plan: Recipe, bodies: Bodies, job: Mapping[str, Any], coverage: Coverage
 ) -> dict[str, Any]:
     vlm, vision = (
         None if body is None else {"name": body.name, "revision": body.revision}
         for body in (bodies.vlm, bodies.vision)
     )
     text = None if bodies.text is None else {"name": bodies.text.name}
-    kinds: dict[str, int] = {}
-    for note in state.notes:
-        kinds[note.source] = kinds.get(note.source, 0) + 1
     return {
         "schema": library.SCHEMA,
         "version": __version__,
@@ -303,9 +300,6 @@ def _manifest(
         "recipe": plan.as_dict(),
         "job": dict(job),
         "coverage": asdict(coverage),
-        "notes": kinds,
-        "tensors": {name: list(value.shape) for name, value in sorted(state.tensors.items())},
-        "folders": sorted(state.folders),
     }
 
 

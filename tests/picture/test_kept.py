@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from watchonce.memory import Memory
 from watchonce.methods.everything import Everything
 from watchonce.picture.kept import KeptPage
 from watchonce.picture.layout import MARGIN, ROOM, across
-from watchonce.types import BadInput, FrameBatch, Span, Tokens
+from watchonce.types import BadInput, Coverage, FrameBatch, Span, Tokens
 
 MARK = (11, 98, 196)
 
@@ -48,9 +49,7 @@ def made(folder: Path, seconds: float, tokens: Tokens | None, *, thumbs: int = 0
         "models": {"vlm": None, "text": None, "vision": None},
         "recipe": plan.as_dict(),
         "job": {},
-        "coverage": {"gaps": [], "kept": int(seconds)},
-        "notes": {},
-        "tensors": {},
+        "coverage": asdict(Coverage(seconds, seconds, int(seconds), int(seconds), 1.0)),
     }
     state = MemoryState(keeper.state().tensors)
     library.publish(work, folder / "f.memory", manifest, state, replace=False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import itertools
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ from watchonce.picture.layout import (
     tick_step,
     wrap,
 )
-from watchonce.types import Answer, BadInput, DamagedMemory, Note, Query, Span
+from watchonce.types import Answer, BadInput, Coverage, DamagedMemory, Gap, Note, Query, Span
 
 HOT, COLD, PROOF = (214, 62, 42), (243, 242, 238), (11, 98, 196)
 
@@ -43,6 +44,8 @@ def made(
         at = seconds * number / thumbs
         tint = Image.new("RGB", (160, 90), (20 * number % 255, 120, 160))
         tint.save(work / library.THUMBS / f"{round(at * 1000):010d}.webp", "WEBP")
+    holes = tuple(Gap(start, end, "r") for start, end in gaps)
+    receipt = Coverage(seconds, seconds, int(seconds), int(seconds), 1.0, holes)
     manifest = {
         "schema": library.SCHEMA,
         "version": "test",
@@ -50,9 +53,7 @@ def made(
         "models": {"vlm": None, "text": None},
         "recipe": plan.as_dict(),
         "job": {},
-        "coverage": {"gaps": [{"start": s, "end": e, "reason": "r"} for s, e in gaps]},
-        "notes": {},
-        "tensors": {},
+        "coverage": asdict(receipt),
     }
     state = MemoryState(Diary().state().tensors, tuple(notes))
     library.publish(work, folder / "f.memory", manifest, state, replace=False)
