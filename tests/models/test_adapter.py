@@ -123,7 +123,51 @@ def test_an_adapter_whose_matrices_fit_nothing_is_refused(tmp_path: Path, base: 
     with pytest.raises(BadInput, match="absent here"), vlm.mount(folder):
         pass
     path.write_bytes(path.read_bytes()[:100])
-    with pytest.raises(BadInput, match="cannot be read"), vlm.mount(folder):
+    with pytest.raises(BadInput, match="no safetensors file"), vlm.mount(folder):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"r": 0}, "rank 0, alpha 8"),
+        ({"r": "4"}, "rank 4, alpha 8"),
+        ({"r": True}, "rank True"),
+        ({"lora_alpha": float("inf")}, "alpha inf"),
+        ({"lora_alpha": None}, "alpha None"),
+        ({"r": 2}, "says rank 2, but .* has 4"),
+        ({"target_modules": "(.+)+x"}, "may take years"),
+        ({"target_modules": ".*.*.*.*.*x"}, "may take years"),
+        ({"peft_type": ["LORA"]}, "only LORA"),
+    ],
+)
+def test_configs_that_cannot_be_are_refused(
+    tmp_path: Path, base: Path, vlm: Any, changes: dict[str, Any], says: str
+) -> None:
+    folder = save_adapter(tmp_path / "a", base, **changes)
+    with pytest.raises(BadInput, match=says) as caught, vlm.mount(folder):
+        pass
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("text", [b"{", b"[]", b"\xff\xfe", b"[" * 100_000, b'"LORA"'])
+def test_configs_that_are_no_config_are_refused(tmp_path: Path, base: Path, vlm: Any, text: bytes) -> None:
+    folder = save_adapter(tmp_path / "a", base)
+    (folder / "adapter_config.json").write_bytes(text)
+    with pytest.raises(BadInput, match=r"cannot be read|only LORA") as caught, vlm.mount(folder):
+        pass
+    assert "\n" not in str(caught.value)
+
+
+def test_numbers_that_are_none_are_refused(tmp_path: Path, base: Path, vlm: Any) -> None:
+    from safetensors.torch import load_file, save_file
+
+    folder = save_adapter(tmp_path / "a", base)
+    tensors = load_file(folder / "adapter_model.safetensors")
+    key = next(k for k in tensors if "lora_B" in k)
+    tensors[key][0, 0] = torch.nan
+    save_file(tensors, folder / "adapter_model.safetensors")
+    with pytest.raises(BadInput, match="holds NaN or infinity"), vlm.mount(folder):
         pass
 
 

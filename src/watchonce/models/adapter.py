@@ -10,6 +10,7 @@ can be trained. Knows PEFT folders and modules; not what an adapter has learnt (
 from __future__ import annotations
 
 import json
+import re
 import warnings
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -21,6 +22,7 @@ import torch
 from torch import nn
 
 from watchonce.models.folded import ROOM, Folded, Place, fold
+from watchonce.tensorfile import check_finite
 from watchonce.types import BadInput, MissingPackage
 
 CONFIG = "adapter_config.json"
@@ -28,6 +30,9 @@ WEIGHTS = "adapter_model.safetensors"
 BARE = "__base__"  # PEFT's word for a row of a mixed batch that wears no adapter
 AT_HAND = 8  # adapters kept beside a model, unfolded
 FOLDED = 64  # folders of which it is known whether they can be folded; of the copies there is `ROOM`
+HUGE = 1e6  # of a rank or an alpha: no adapter has such a one
+# what may make a pattern of an unknown hand run for ever: repeated groups, many repeats
+GROUPS, REPEATS = re.compile(r"\)[*+{]"), re.compile(r"(?<![\\(])[*+?{]")
 Worn = str | Folded | None  # the name of LoRA layers, copies, or nothing
 
 
@@ -240,14 +245,25 @@ def _as_it_is(folder: Path) -> tuple[Any, ...]:
 
 
 def read_config(folder: Path) -> dict[str, Any]:
-    """adapter_config.json of a LoRA adapter with safetensors weights."""
-    if not (folder / CONFIG).is_file():
+    """adapter_config.json of a LoRA adapter with safetensors weights; BadInput for any other."""
+    path = folder / CONFIG
+    if not path.is_file():
         raise BadInput(f"{folder} holds no {CONFIG}: give a folder saved by PEFT")
     if not (folder / WEIGHTS).is_file():
         raise BadInput(f"{folder} holds no {WEIGHTS} (pickles are never opened): save it with safetensors")
-    config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
-    if config.get("peft_type") != "LORA":
-        raise BadInput(f"{folder} is a {config.get('peft_type')} adapter: only LORA can be mounted")
+    try:
+        config = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError) as error:
+        raise BadInput(f"{path} cannot be read ({error}): copy or train the adapter again") from error
+    kind = config.get("peft_type") if isinstance(config, dict) else None
+    if kind != "LORA":
+        raise BadInput(f"{folder} is a {str(kind)[:40]} adapter: only LORA can be mounted")
+    rank, alpha, aims = (config.get(key) for key in ("r", "lora_alpha", "target_modules"))
+    scaled = isinstance(alpha, int | float) and abs(alpha) < HUGE  # not so for NaN
+    if type(rank) is not int or not 0 < rank < HUGE or not scaled:
+        raise BadInput(f"{path} says rank {str(rank)[:40]}, alpha {str(alpha)[:40]}: copy it or train again")
+    if isinstance(aims, str) and (GROUPS.search(aims) or len(REPEATS.findall(aims)) > 4):
+        raise BadInput(f"{path} aims by a pattern that may take years to match: name its modules in a list")
     return config
 
 
@@ -260,7 +276,7 @@ def check_base(model: nn.Module, folder: Path, config: dict[str, Any], name: str
         raise BadInput(
             f"the adapter {folder} was made for {name} at {pin}, not {revision}: load that revision"
         )
-    modules = dict(model.named_modules())
+    modules, rank = dict(model.named_modules()), None if config.get("rank_pattern") else config["r"]
     for key, shape in weight_shapes(folder).items():
         path, _, kind = key.removeprefix("base_model.model.").partition(".lora_")
         weight = getattr(getattr(modules.get(path), "base_layer", modules.get(path)), "weight", None)
@@ -270,18 +286,13 @@ def check_base(model: nn.Module, folder: Path, config: dict[str, Any], name: str
             raise BadInput(
                 f"the adapter {folder} does not fit {name}: {path} is {there} here, {list(shape)} there"
             )
+        if rank is not None and side is not None and shape[1 - side] != rank:
+            raise BadInput(f"the adapter {folder} says rank {rank}, but {key} has {shape[1 - side]}")
         if path.endswith("lm_head"):
             raise BadInput(f"the adapter {folder} adapts lm_head, which is read bare: adapt the layers alone")
 
 
 def weight_shapes(folder: Path) -> dict[str, tuple[int, ...]]:
-    """The shape of every matrix of an adapter, by its name in the file."""
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(str(folder / WEIGHTS), framework="pt") as file:
-            return {key: tuple(file.get_slice(key).get_shape()) for key in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError) as error:
-        raise BadInput(
-            f"{folder / WEIGHTS} cannot be read ({error}): copy or train the adapter again"
-        ) from error
+    """The shape of every matrix of an adapter, by its name in the file; all their numbers are finite."""
+    header = check_finite(folder / WEIGHTS, cure="copy or train the adapter again")
+    return {name: entry.shape for name, entry in header.entries.items()}

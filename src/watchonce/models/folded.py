@@ -7,6 +7,7 @@ Which adapters can be folded is said here; which are worn, and when, is said in 
 
 from __future__ import annotations
 
+import copy
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -80,11 +81,10 @@ def fold(model: nn.Module, matrices: Mapping[str, Tensor], config: Mapping[str, 
 
 
 def _twin(own: nn.Linear, weight: Tensor) -> nn.Linear:
-    """A linear layer of another matrix; the bias is the very same."""
-    twin = nn.Linear(own.in_features, own.out_features, bias=False, device="meta")
-    twin.weight = nn.Parameter(weight, requires_grad=False)
-    twin.bias = own.bias
-    return twin.eval()
+    """The same linear layer but for its matrix; the bias is the very same."""
+    twin = copy.copy(own)
+    twin._parameters = {"weight": nn.Parameter(weight, requires_grad=False), "bias": own.bias}
+    return twin
 
 
 def _plain(config: Mapping[str, Any], paths: list[str]) -> bool:
