@@ -1,13 +1,14 @@
 """The one seam where bytes go to disk: whole or not at all, and whatever the disk refuses is a typed error.
 
-`write_synced` waits until the disk has a file, `write_whole` replaces one, `put` replaces a folder in one
-step. None leaves a part behind when it fails. What the bytes mean is not known here.
+`write_new` makes a file, `write_whole` replaces one, `put` replaces a folder in one step, `remove` takes one
+away. None leaves a part behind when it fails. What the bytes mean is not known here.
 """
 
 from __future__ import annotations
 
 import ctypes
 import errno
+import hashlib
 import os
 import shutil
 import sys
@@ -44,14 +45,15 @@ def writing(path: Path) -> Iterator[None]:
         raise CannotWrite(f"{path} cannot be written ({error.strerror or error}); {cure}") from error
 
 
-def write_synced(path: Path, content: bytes) -> None:
+def write_new(path: Path, content: bytes, *, synced: bool = True) -> None:
     """Writes a file and waits until the disk has it; CannotWrite, and then no part of it is left."""
     with writing(path):
         try:
             with path.open("wb") as file:
                 file.write(content)
                 file.flush()
-                os.fsync(file.fileno())
+                if synced:
+                    os.fsync(file.fileno())
         except OSError:
             _drop(path)
             raise
@@ -59,8 +61,8 @@ def write_synced(path: Path, content: bytes) -> None:
 
 def write_whole(path: Path, content: bytes) -> None:
     """Replaces a file: whoever reads it finds the old one or the new one. CannotWrite; no part is left."""
-    part = path.with_name(f".{path.name[:200]}.{os.getpid()}.part")
-    write_synced(part, content)
+    part = aside(path, f"part-{os.getpid()}")
+    write_new(part, content)
     with writing(path):
         try:
             part.replace(path)
@@ -68,6 +70,14 @@ def write_whole(path: Path, content: bytes) -> None:
             _drop(part)
             raise
         sync_folder(path.parent)
+
+
+def aside(path: Path, word: str) -> Path:
+    """The hidden place beside `path` that belongs to it: `.NAME.word`, or a digest where that is too long."""
+    name = f".{path.name}.{word}"
+    if len(os.fsencode(name)) > LONGEST:
+        name = f".{hashlib.sha256(os.fsencode(path.name)).hexdigest()[:32]}.{word}"
+    return path.with_name(name)
 
 
 def sync_folder(folder: Path) -> None:
@@ -94,20 +104,38 @@ def put(new: Path, out: Path, *, replace: bool) -> None:
         sync_folder(out.parent)
 
 
+def remove(folder: Path) -> None:
+    """Takes a folder away: its name goes at once, so that nobody finds half of it. CannotWrite."""
+    gone = aside(folder, f"gone-{os.getpid()}")
+    with writing(folder):
+        folder.rename(gone)
+        _remove(gone)
+
+
 def settle(out: Path) -> None:
-    """Mends what a kill within `put` may have left where names cannot be exchanged in one step."""
-    for old in sorted(out.parent.glob(f"{_glob_quoted(f'.{out.name}.old-')}*")):
-        if os.path.lexists(out):
-            _remove(old)
-        else:
-            old.rename(out)
+    """Mends what a kill within `put` or `remove` may have left: a folder is back, or gone."""
+    with writing(out):
+        for gone in _asides(out, "gone-"):
+            _remove(gone)
+        for old in _asides(out, "old-"):  # of systems that cannot exchange two names in one step
+            if os.path.lexists(out):
+                _remove(old)
+            else:
+                old.rename(out)
+
+
+def _asides(out: Path, word: str) -> list[Path]:
+    stem = aside(out, f"{word}0000000").name.removesuffix("0000000")
+    if not out.parent.is_dir():
+        return []
+    return sorted(path for path in out.parent.iterdir() if path.name.startswith(stem))
 
 
 def _exchange(new: Path, out: Path) -> Path:
     """`new` takes the name `out`; gives the place where what was there is now."""
     if _swap_names(new, out):
         return new
-    old = out.with_name(f".{out.name}.old-{os.getpid()}")
+    old = aside(out, f"old-{os.getpid()}")
     out.rename(old)
     try:
         new.rename(out)
@@ -150,7 +178,3 @@ def _drop(path: Path) -> None:
     """Removes a part; a disk that refuses even that has been complained about already."""
     with suppress(OSError):
         path.unlink(missing_ok=True)
-
-
-def _glob_quoted(name: str) -> str:
-    return "".join(f"[{mark}]" if mark in "*?[" else mark for mark in name)

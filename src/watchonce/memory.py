@@ -7,6 +7,7 @@ The order of work is the pipeline's, the files are the library's.
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -17,7 +18,7 @@ from watchonce import library, pipeline, recipe, signals
 from watchonce.contracts import VLM, Bodies, TextEmbedder, Vision
 from watchonce.library import Catalogue
 from watchonce.recipe import Recipe
-from watchonce.types import Answer, BadInput, Note, Query, Span, Video, WatchonceError
+from watchonce.types import Answer, BadInput, DamagedMemory, Note, Query, Span, Video, WatchonceError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -27,6 +28,7 @@ NO_MODEL = (
     "no model was given and the tiny one that ships only knows drawn films: keeping scenes, subtitles and"
     " pictures; add --model (a hub id, a folder or an http endpoint) for descriptions"
 )
+LONGEST_STEM = 200  # bytes of a memory's name: with the words around it, file systems take 255
 STRANGE = (
     "seeing with the tiny vision tower, which was taught on drawn films alone: expect little of this film"
 )
@@ -139,7 +141,7 @@ def watch(
             tell(line)
     bodies = bodies_for(chosen.vlm, str(plan.tables["models"]["text"]), chosen.vision)
     catalogue = Catalogue()
-    folder = Path(out) if out is not None else catalogue.folder / "memories" / f"{Path(path).stem}.memory"
+    folder = Path(out) if out is not None else catalogue.folder / "memories" / _named_after(Path(path))
     args = {} if report is None else {"report": report}
     pipeline.watch(video, folder, plan, bodies, force=force, catalogue=catalogue, **args)
     for body, where in ((bodies.vlm, chosen.vlm), (bodies.vision, chosen.vision)):
@@ -158,8 +160,18 @@ def _prices(plan: Recipe, video: Video) -> list[str]:
     return signals.costs(names, math.ceil(video.duration * (plan.budget.fps or 1.0)))
 
 
+def _named_after(video: Path) -> str:
+    """`talk.memory` of talk.mp4; a long name is cut where a character ends, half a character becomes �."""
+    stem = os.fsencode(video.stem)[:LONGEST_STEM]
+    return f"{stem.decode('utf-8', 'ignore' if len(stem) == LONGEST_STEM else 'replace')}.memory"
+
+
 def _recipe(name: str, overrides: Sequence[str]) -> Recipe:
     return recipe.load(name, overrides)
+
+
+# what a method says to a state that is not its own
+UNFIT = (BadInput, KeyError, ValueError, TypeError, IndexError, RuntimeError, AttributeError)
 
 
 class Memory:
@@ -168,7 +180,13 @@ class Memory:
     def __init__(self, stored: library.Stored, bodies: Bodies, plan: Recipe) -> None:
         self.stored, self.bodies, self.recipe = stored, bodies, plan
         self.parts = plan.parts(bodies)
-        self.parts.memory.restore(stored.state)
+        try:
+            self.parts.memory.restore(stored.state)
+        except UNFIT as error:
+            raise DamagedMemory(
+                f"{stored.path / library.TENSORS} holds no {plan.tables['memory']['name']} memory"
+                f" ({type(error).__name__}: {error}); watch the video again"
+            ) from error
 
     @classmethod
     def open(cls, where: str | Path, *, model: str | None = None) -> Memory:
@@ -242,7 +260,9 @@ class Memory:
         return self.ask_all([question])[0]
 
     def ask_all(self, queries: Sequence[Query]) -> list[Answer]:
-        """Answers many questions in one call, in order."""
+        """Answers many questions in one call, in order; BadInput when another memory took its place."""
+        if self.stored.state.folders and self.stored.replaced:
+            raise BadInput(f"{self.path} was replaced since it was opened; open it again")
         return pipeline.ask(self.parts, queries)
 
     def understands(self, query: Query) -> bool:
@@ -315,6 +335,11 @@ def _place(wrote: Mapping[str, str] | None, given: str | None, catalogue: Catalo
         return known
     if wrote["name"] == "tiny" or wrote["name"].startswith("timm:"):
         return wrote["name"]
+    if "://" in wrote["name"]:  # a stranger's memory must not choose who is called
+        raise BadInput(
+            f"the memory names the endpoint {wrote['name']}, which this machine has not used; give it with"
+            " --model if you trust it, or --model none to ask without it"
+        )
     if "/" in wrote["name"]:
         return wrote["name"]  # a hub id finds itself
     raise BadInput(

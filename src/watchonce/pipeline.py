@@ -5,6 +5,8 @@ The only file that knows the order. It knows no codec, no model family and no me
 
 from __future__ import annotations
 
+import io
+import os
 import queue
 import threading
 import time
@@ -15,9 +17,9 @@ from typing import Any
 
 import numpy as np
 
-from watchonce import __version__, discovery, library, signals
+from watchonce import __version__, discovery, disk, library, signals
 from watchonce.contracts import VLM, Answerer, Bodies, Desk, Memory, MemoryState, Part, Vision
-from watchonce.journal import Journal
+from watchonce.journal import Journal, clear
 from watchonce.library import Catalogue
 from watchonce.recipe import Parts, Recipe
 from watchonce.types import (
@@ -75,22 +77,35 @@ def watch(
     """Watches a video into the memory folder `out`; an interrupted watch of the same job goes on.
 
     Returns `out`. A finished memory of the same source, recipe and models is left as it is; any other
-    file there raises BadInput unless `force`.
+    file there raises BadInput unless `force`, and so does another watch at work on `out`. CannotWrite when
+    the disk refuses: what was at `out` stays, and so does the last checkpoint.
     """
     job = _job(video, plan, bodies)
-    if out.exists() and not force:
-        if out.is_dir() and not library.verify(out) and library.load(out).manifest["job"] == job:
-            return out
-        raise BadInput(f"{out} exists and is another memory; choose another -o, or --force to replace it")
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with Journal(out, job) as journal:
-        walk = _Walk(video, plan, bodies, journal, report)
-        state, coverage = walk.run()
-        manifest = _manifest(video, plan, bodies, job, coverage)
-        library.publish(journal.final(), out, manifest, state, replace=force)
-        journal.close()
-    (catalogue or Catalogue()).add(out, manifest)
+    shelf = catalogue or Catalogue()
+    with disk.writing(out):
+        out.parent.mkdir(parents=True, exist_ok=True)
+    disk.settle(out)
+    if not force and _there(out, job):
+        clear(out)  # what a kill between publishing and tidying left
+    else:
+        shelf.begin(out, video.fingerprint)
+        with Journal(out, job) as journal:
+            if force or not _there(out, job):  # another watch may have ended since
+                state, coverage = _Walk(video, plan, bodies, journal, report).run()
+                manifest = _manifest(video, plan, bodies, job, coverage)
+                library.publish(journal.final(), out, manifest, state, replace=force)
+            journal.close()
+    shelf.add(out, library.read_manifest(out))
     return out
+
+
+def _there(out: Path, job: Mapping[str, Any]) -> bool:
+    """Whether the memory of this job is there, whole; BadInput where something else is."""
+    if not os.path.lexists(out):
+        return False
+    if out.is_dir() and not library.verify(out) and library.load(out).manifest["job"] == job:
+        return True
+    raise BadInput(f"{out} exists and is another memory; choose another -o, or --force to replace it")
 
 
 class _Walk:
@@ -189,7 +204,7 @@ class _Walk:
             tokens = self.seer.encode(frames)
             compress = self.parts.compress
             if compress is not None and not compress.waits:
-                marked = signals.mark(tokens, compress.saliency, None, self.bodies)
+                marked = signals.mark(tokens, compress.reads, None, self.bodies)
                 tokens = compress.compress(marked, None, self.budget)
         self.parts.memory.write(frames, tokens, self.budget)
 
@@ -207,7 +222,9 @@ class _Walk:
                 (THUMB_WIDTH, min(high, 320))
             )
             file = self.journal.folder / library.THUMBS / f"{round(start * 1000):010d}.webp"
-            picture.save(file, "WEBP", quality=70, method=2)
+            content = io.BytesIO()
+            picture.save(content, "WEBP", quality=70, method=2)
+            disk.write_new(file, content.getvalue(), synced=False)
 
 
 def _ahead(items: Iterator[Any], depth: int = 2) -> Generator[Any, None, None]:
@@ -334,7 +351,7 @@ def recalled(parts: Parts, query: Query) -> Recall:
         start = tokens.start.cpu().numpy()
         tokens = tokens[np.flatnonzero(np.isin(start, plan.times))]
     if compress is not None and compress.waits:
-        marked = signals.mark(tokens, compress.saliency, query, bodies)
+        marked = signals.mark(tokens, compress.reads, query, bodies)
         tokens = compress.compress(marked, query, parts.budget)
     chosen = select.waits and parts.budget.frames is not None
     return replace(recall, tokens=tokens, fitted=chosen or compress is not None)

@@ -9,6 +9,7 @@ know how a memory is made or asked.
 
 from watchonce.library.catalogue import Catalogue, home, memory_name
 from watchonce.library.form import CORE, MANIFEST, SCHEMA, SUMS, TENSORS, THUMBS, TIMELINE, digest
+from watchonce.library.manifest import read_manifest
 from watchonce.library.reading import Stored, load, read_state, verify
 from watchonce.library.writing import dump_state, publish
 
@@ -28,6 +29,7 @@ __all__ = [
     "load",
     "memory_name",
     "publish",
+    "read_manifest",
     "read_state",
     "verify",
 ]

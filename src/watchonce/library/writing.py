@@ -41,7 +41,7 @@ def dump_state(state: MemoryState, folder: Path, tensors: str = TENSORS, notes: 
         # safetensors refuses two names on one storage; two fields may well be one tensor
         named[name] = plain.clone() if plain.data_ptr() in seen else plain
         seen.add(plain.data_ptr())
-    disk.write_synced(folder / tensors, save(named))
+    disk.write_new(folder / tensors, save(named))
     lines = "".join(json.dumps(asdict(n), ensure_ascii=False, sort_keys=True) + "\n" for n in state.notes)
     content = lines.encode("utf-8", "replace")  # half a surrogate pair, of a broken subtitle, becomes ?
     if len(content) > MOST[TIMELINE]:
@@ -49,7 +49,7 @@ def dump_state(state: MemoryState, folder: Path, tensors: str = TENSORS, notes: 
             f"{len(state.notes)} notes make {len(content)} bytes, a memory keeps {MOST[TIMELINE]}; set"
             " budget.memory to fewer notes"
         )
-    disk.write_synced(folder / notes, content)
+    disk.write_new(folder / notes, content)
 
 
 def publish(work: Path, out: Path, manifest: Mapping[str, Any], state: MemoryState, *, replace: bool) -> None:
@@ -64,10 +64,10 @@ def publish(work: Path, out: Path, manifest: Mapping[str, Any], state: MemorySta
     shapes = {name: value.shape for name, value in state.tensors.items()}
     whole = {**manifest, **facts(shapes, state.notes, state.folders)}
     text = json.dumps(whole, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
-    disk.write_synced(work / MANIFEST, text.encode("utf-8", "replace"))
+    disk.write_new(work / MANIFEST, text.encode("utf-8", "replace"))
     files = sorted(p for p in work.rglob("*") if p.is_file() and p.name != SUMS)
     lines = "".join(f"{digest(p)}  {p.relative_to(work).as_posix()}\n" for p in files)
-    disk.write_synced(work / SUMS, lines.encode())
+    disk.write_new(work / SUMS, lines.encode())
     disk.put(work, out, replace=replace)
 
 
@@ -83,4 +83,4 @@ def _copy_in(folder: Path, work: Path, name: str) -> None:
             copy = work / inside
             with disk.writing(copy):
                 copy.parent.mkdir(parents=True, exist_ok=True)
-            disk.write_synced(copy, file.read_bytes())
+            disk.write_new(copy, file.read_bytes())
