@@ -1,7 +1,8 @@
 """The command line: verbs, one line for every mistake, `--json` everywhere, logs on stderr.
 
 Exit codes: 0 done · 1 a fault of ours · 2 bad input · 3 unreadable video · 4 damaged memory ·
-5 missing package or model · 130 interrupted. Nothing heavy is imported before a verb runs.
+5 missing package or model · 6 a method did not engage · 7 the disk refuses · 130 interrupted. Nothing heavy
+is imported before a verb runs.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ def main(arguments: list[str] | None = None) -> None:
     as_json = "--json" in given
     # Several threads on a busy machine cost more than they bring; OMP_NUM_THREADS overrides.
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 2) // 2)))
-    from watchonce.cli import asking  # noqa: F401 -- its verbs enter the app
+    from watchonce.cli import asking, keeping  # noqa: F401 -- their verbs enter the app
     from watchonce.cli.making import app
 
     if arguments is None and given[:1] in (["ask"], ["find"], ["watch"]):

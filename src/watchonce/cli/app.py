@@ -145,23 +145,3 @@ def list_(as_json: Json = False) -> None:
         gone = "" if row["present"] else "  (folder gone)"
         write(f"{row['name']:24} {clock(row['duration'])}  {row['recipe']:12} {row['path']}{gone}")
     return None
-
-
-@app.command()
-def verify(memory: Where, as_json: Json = False) -> None:
-    """Check every file of a memory; name the damaged ones and exit with 4."""
-    from watchonce import library
-    from watchonce.types import DamagedMemory
-
-    path = library.Catalogue().resolve(memory)
-    faults = library.verify(path)
-    if not faults:
-        library.load(path)  # the schema and the tensors, too
-    if as_json:
-        show({"memory": path.name, "ok": not faults, "faults": [{"file": f, "fault": w} for f, w in faults]})
-        raise typer.Exit(DamagedMemory.exit_code if faults else 0)
-    if faults:
-        listed = "; ".join(f"{file}: {what}" for file, what in faults)
-        raise DamagedMemory(f"{path.name} is not whole: {listed}; restore it, or watch the video again")
-    write(f"{path.name}: every file is as it was written")
-    return

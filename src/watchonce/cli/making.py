@@ -151,7 +151,7 @@ def _numbers(text: str) -> list[int]:
 
 @app.command()
 def train(
-    what: Annotated[str, typer.Argument(help="What to train: tiny, long_vmnet, tubedetr.")],
+    what: Annotated[str, typer.Argument(help="What to train: tiny, long_vmnet, tubedetr, dynfocus.")],
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="Folder for the weights; as what is trained.")
     ] = None,
@@ -166,7 +166,7 @@ def train(
     """
     from watchonce import train as room
 
-    known = {"tiny": "train_tiny", "long_vmnet": "train_long_vmnet", "tubedetr": "train_tubedetr"}
+    known = {name: f"train_{name}" for name in ("tiny", "long_vmnet", "tubedetr", "dynfocus")}
     if what not in known:
         raise BadInput(f"nothing called {what!r} can be trained; known: {', '.join(known)}")
     out = out or Path(what)
