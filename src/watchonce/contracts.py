@@ -272,6 +272,11 @@ class Compressor(Part):
     waits: ClassVar[bool] = False  # True: works when a question is asked, on all the memory recalls
     saliency: ClassVar[str] = ""  # the signal it finds in `Tokens.saliency`; "" = it reads none
 
+    @property
+    def reads(self) -> str:
+        """The signal it finds there with the options it has."""
+        return self.saliency
+
     @abstractmethod
     def compress(self, tokens: Tokens, query: Query | None, budget: Budget) -> Tokens:
         """At most `budget.tokens` tokens in time order; a merged token spans all it stands for."""

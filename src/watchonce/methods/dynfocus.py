@@ -1,4 +1,4 @@
-"""dynfocus · compressor · DynFocus (arXiv 2411.12355, CVPR 2025), without training.
+"""dynfocus · compressor · DynFocus (arXiv 2411.12355, CVPR 2025), without training or taught on a model.
 
 Frames are clustered to event prototypes and the prototypes that matter are chosen (DPE); the frame of a
 chosen one becomes a cone, many tokens, every other frame a rod, one or two (CCE). On 16 x 16 tokens a cone
@@ -10,26 +10,37 @@ the mean of what stands out of its frame, where the release asks its Q-Former. T
 from the budget, a share `focus` of which is theirs, and prototypes are as many as the release's .45 makes of
 that; `prototypes` = 80 brings back the paper's. Frames of few tokens keep all of them as a cone and their
 mean as a rod. Rods that the budget has no room for are let go evenly over time.
+
+Taught (`weights`), small networks do both halves on one model's tokens. Every frame is scored in its context
+and with the question's words, and that from known evidence, where the release's score never sees the question
+and learns through the loss alone. Prototypes are then made of the best-scored frames, not of all: this is as
+cheap for an hour as for a minute, and a short event keeps a prototype of its own. Cones are no more than the
+model reads well at once; the rest of the film becomes at most so many rods, a projection of the mean of a
+stretch and of what in it answers the question. So a large budget is not spent.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import ClassVar
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from watchonce.contracts import Budget, Compressor
+from watchonce.contracts import Bodies, Budget, Compressor
 from watchonce.ops import merge
 from watchonce.ops.allocate import spread
 from watchonce.ops.cluster import density_peaks, distances, kmeans
+from watchonce.ops.focus import Focus, Shape
 from watchonce.ops.frames import framed, stacked
-from watchonce.ops.score import of_frames, unit
-from watchonce.types import Query, Tokens
+from watchonce.ops.score import best, of_frames, unit
+from watchonce.ops.weights import digest_of, load_shaped, shipped
+from watchonce.types import BadInput, Query, Tokens
 
 SIDE = 4  # a prototype's grid: 16 tokens
 FINE, COARSE = 16, 6  # merged tokens of a cone's frame
@@ -38,6 +49,23 @@ CONE, ROD = SIDE * SIDE + FINE + COARSE, 2
 RICH = 64  # tokens a frame from which cones are merged; below, a cone is the frame and a rod its mean
 CHOSEN = 0.45  # of the prototypes
 PRIME = 80  # prototypes of the paper
+WIDER, CLOSE = 2, 4  # frames scored best, a cone, of which prototypes are made; neighbours of density there
+
+
+@lru_cache(maxsize=4)
+def taught(weights: str) -> tuple[Focus, dict[str, Any]]:
+    """The network in a file of weights, and its facts."""
+    tensors, shape, facts = load_shaped(_file(weights), Shape)
+    if "model" not in facts:
+        raise BadInput(f"{_file(weights)} does not say its model; write it with watchonce train dynfocus")
+    network = Focus(shape)
+    network.load_state_dict(tensors)
+    return network.eval().requires_grad_(False), facts
+
+
+def _file(weights: str) -> Path:
+    """The file of weights: "shipped" is the one that comes with the package."""
+    return shipped("dynfocus") if weights == "shipped" else Path(weights).expanduser()
 
 
 @dataclass
@@ -51,11 +79,35 @@ class DynamicFocus(Compressor):
     prototypes: int = 0  # 0 = as many as 1 / .45 of the cones; the paper's is 80
     question: float = 1.0  # power of the question's match in the score; 0 = the question is not heard
     seed: int = 0
+    weights: str = ""  # "" = without training; "shipped", or a file that watchonce train dynfocus wrote
+
+    @property
+    def reads(self) -> str:
+        """The taught network is its own measure."""
+        return "" if self.weights else self.saliency
+
+    def bind(self, bodies: Bodies) -> DynamicFocus:
+        """Hands over the models; BadInput for a model whose tokens the weights do not know."""
+        super().bind(bodies)
+        if self.weights and bodies.vlm is not None:
+            model = taught(self.weights)[1]["model"]
+            if bodies.vlm.revision != model:
+                raise BadInput(
+                    f"these dynfocus weights read tokens of the model {model[:12]}, not of {bodies.vlm.name}"
+                    f" ({bodies.vlm.revision[:12]}); leave compress.weights out to go without training"
+                )
+        return self
+
+    def fingerprint(self) -> str:
+        """The weights' digest."""
+        return digest_of(_file(self.weights)) if self.weights else ""
 
     def compress(self, tokens: Tokens, query: Query | None, budget: Budget) -> Tokens:
         """At most `budget.tokens` tokens; without a budget the paper's cones and rods."""
         if not len(tokens):
             return tokens
+        if self.weights:
+            return focused(taught(self.weights)[0], tokens, query, budget)
         frame, count = framed(tokens)
         match = of_frames(tokens, frame, count, "dynfocus")
         each = -(-len(tokens) // count)
@@ -101,6 +153,61 @@ class DynamicFocus(Compressor):
         novel = unit(distances(centres, points.mean(0)[None])[:, 0])
         score = (0.05 + heard) ** self.question * (0.05 + novel) * size / (1 + size)
         return np.array(sorted(rows, key=lambda row: (-score[group[row]], row)), np.int64)
+
+
+def focused(network: Focus, tokens: Tokens, query: Query | None, budget: Budget) -> Tokens:
+    """At most `budget.tokens` tokens, cones and rods as the network has them; differentiable by its sketch.
+
+    Rods take what room cones leave.
+    """
+    if query is None or not query.text.strip():
+        raise BadInput("dynfocus was taught to hear a question and got none; ask with words")
+    if tokens.data.shape[1] != network.shape.features:
+        raise BadInput(
+            f"these dynfocus weights read tokens {network.shape.features} wide, got {tokens.data.shape[1]};"
+            " leave compress.weights out to go without training"
+        )
+    frame, count = framed(tokens)
+    rows = stacked(tokens, frame, count)
+    first = torch.searchsorted(frame.contiguous(), torch.arange(count, device=frame.device))
+    heard = network.hear([query.text], ((tokens.start + tokens.end) / 2)[first].cpu().numpy())
+    with torch.no_grad():
+        score = network(rows, heard)[0].cpu().numpy()
+    each = -(-len(tokens) // count)
+    total = len(tokens) if budget.tokens is None else budget.tokens
+    cones = min(network.shape.cones, max(1, total // each))
+    chosen = prototypes(score, rows.flatten(1).cpu().numpy(), cones)
+    keep = np.zeros(count, np.int64)
+    keep[chosen] = min(each, total)
+    parts = [merge.layers(tokens, _drawn(tokens, frame, keep, np.arange(count), each))]
+    rods = min(network.shape.rods, total - int(keep.sum()), count - len(chosen))
+    if rods > 0:
+        parts.append(sketched(network, tokens, frame, chosen, rods, heard.words[0]))
+    whole = Tokens.cat(parts)
+    return whole[torch.argsort(whole.start, stable=True)]
+
+
+def prototypes(score: np.ndarray, points: np.ndarray, many: int) -> np.ndarray:
+    """Frames to be cones, ascending int64 `[min(many, T)]`: density peaks among those scored best.
+
+    score: `[T]`; points: `[T, D]`.
+    """
+    found = best(score, WIDER * many)
+    centres, _ = density_peaks(torch.from_numpy(points[found]), many, CLOSE)
+    return found[centres.numpy()]
+
+
+def sketched(
+    network: Focus, tokens: Tokens, frame: Tensor, cones: np.ndarray, rods: int, words: Tensor
+) -> Tokens:
+    """The frames that are no cones as `rods` tokens, each of an equal stretch of them."""
+    others = torch.from_numpy(np.setdiff1d(np.arange(int(frame.max()) + 1), cones)).to(frame.device)
+    label = torch.full((int(frame.max()) + 1,), -1, device=frame.device)
+    label[others] = torch.arange(len(others), device=frame.device) * rods // len(others)
+    mine = torch.nonzero(label[frame] >= 0)[:, 0]
+    plain = merge.by_label(tokens, label[frame])
+    data = network.sketch(tokens.data[mine].float(), label[frame][mine], rods, words.to(frame.device))
+    return replace(plain, data=data.to(plain.data.dtype))
 
 
 def split_budget(total: int, frames: int, cone: int, rod: int, focus: float) -> tuple[int, int]:

@@ -45,7 +45,7 @@ class Entrant:
     def signals(self) -> list[str]:
         """Names of the signals that it reads."""
         select, compress = self.make(0)
-        named = [*select.signals, *([compress.saliency] if compress is not None else [])]
+        named = [*select.signals, *([compress.reads] if compress is not None else [])]
         return list(dict.fromkeys(name for name in named if name))
 
 

@@ -135,7 +135,7 @@ class Reel:
         if compress is not None:
             asked = query if compress.waits else None
             with self._scored(seconds):
-                marked = signals.mark(tokens, compress.saliency, asked, self.bodies, self.cache)
+                marked = signals.mark(tokens, compress.reads, asked, self.bodies, self.cache)
             with _timed(seconds, "compress"):
                 tokens = compress.compress(marked, asked, limits)
         return Cut(tokens, len(plan), seconds)
