@@ -23,6 +23,8 @@ from watchonce.types import Answer, BadInput, DamagedMemory, Note, Query, Span, 
 if TYPE_CHECKING:
     import numpy as np
 
+    from watchonce.video import Limits
+
 DRAWN_TAG = "watchonce drawn world"
 NO_MODEL = (
     "no model was given and the tiny one that ships only knows drawn films: keeping scenes, subtitles and"
@@ -122,6 +124,7 @@ def watch(
     model: str | None = None,
     overrides: Sequence[str] = (),
     force: bool = False,
+    limits: Limits | None = None,
     report: pipeline.Report | None = None,
     tell: Any = None,
 ) -> Memory:
@@ -129,12 +132,13 @@ def watch(
 
     path: a video file. out: the memory folder (default: the library, named after the file). recipe: a
     name, a path or a Recipe. model: a hub id, a folder, "tiny", "none" or an http endpoint, before the
-    recipe's own. tell: called with one line about the model chosen. Raises UnreadableVideo, BadInput.
+    recipe's own. limits: how much the file may take of this machine. tell: called with one line about the
+    model chosen. Raises UnreadableVideo, BadInput.
     """
-    from watchonce.video import open_video
+    from watchonce.video import Limits, open_video
 
     plan = recipe if isinstance(recipe, Recipe) else _recipe(recipe, overrides)
-    video = open_video(Path(path))
+    video = open_video(Path(path), limits=limits or Limits())
     chosen = choose_models(plan, video, model)
     if tell is not None:
         for line in (chosen.line, *_prices(plan, video)):

@@ -36,6 +36,10 @@ class UnreadableVideo(WatchonceError):
     exit_code = 3
 
 
+class DecoderDied(UnreadableVideo):
+    """The process that decodes the file crashed, was killed, or made no progress; this one lives on."""
+
+
 class DamagedMemory(WatchonceError):
     """A memory on disk fails its checksums, its schema, or misses a file."""
 

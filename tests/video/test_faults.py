@@ -390,4 +390,5 @@ def test_files_are_closed_however_reading_ends(tmp_path: Path) -> None:
         video.notes()
         with pytest.raises(UnreadableVideo):
             open_video(bad)
+    del video, frames  # a video that is still held may keep a child for its next question
     assert open_files() == before

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import hashlib
+from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from watchonce.types import FrameBatch, Video
 from watchonce.video import FileVideo, open_video
+from watchonce.video.reader import Reader
 
 from .films import X264, Film, decode, has_encoder, write
 
@@ -202,3 +205,36 @@ def test_asked_sizes(folder: Path) -> None:
     got = joined(video.frames(size=(20, 30)))
     assert np.array_equal(got.pixels, decode(path, (20, 30)).pixels)
     assert video.frames_at([0.5], size=32).pixels.shape == (1, 3, 32, 48)
+
+
+def digest(batches: Any) -> str:
+    """One number for pixels, times and their order."""
+    total = hashlib.sha256()
+    for item in batches:
+        span, batch = item if isinstance(item, tuple) else (None, item)
+        total.update(repr((span, batch.pixels.shape)).encode())
+        for array in (batch.pixels, batch.start, batch.end):
+            total.update(array.tobytes())
+    return total.hexdigest()
+
+
+def receipts(video: Any, batches: Iterator[Any]) -> list[Any]:
+    """The receipt after each batch, and after the last."""
+    return [video.coverage for _ in batches] + [video.coverage]
+
+
+@pytest.mark.parametrize("film", KINDS + LOOSE, ids=lambda f: f.name)
+def test_a_child_gives_what_this_process_would(folder: Path, film: Film) -> None:
+    path = made(folder, film)
+    here, there = Reader(path, threads=2), open_video(path, threads=2)
+    for name in ("width", "height", "duration", "offset", "codec", "clock", "tags"):
+        assert getattr(here, name) == getattr(there, name)
+    assert digest(here.frames()) == digest(there.frames())
+    assert here.coverage == there.coverage
+    assert digest(here.windows(0.3, 7, start=0.6)) == digest(there.windows(0.3, 7, start=0.6))
+    assert receipts(here, here.windows(0.3, 7)) == receipts(there, there.windows(0.3, 7))
+    times = np.linspace(0, here.duration, 7)
+    assert digest([here.frames_at(times, size=32)]) == digest([there.frames_at(times, size=32)])
+    assert here.coverage == there.coverage
+    assert np.array_equal(here.stamps(), there.stamps())
+    assert here.notes() == there.notes()

@@ -52,10 +52,17 @@ def watch(
     recipe: Annotated[str, typer.Option(help="Recipe name, memory name, or a .toml file.")] = "diary",
     model: Model = None,
     overrides: Set = None,
+    limit: Annotated[
+        list[str] | None, typer.Option(help="What the file may take: stall=600 or another of name=number.")
+    ] = None,
     force: Annotated[bool, typer.Option(help="Replace what is at --out.")] = False,
     as_json: Json = False,
 ) -> None:
     """Watch VIDEO once into a memory; run again after an interruption and it goes on."""
+    from watchonce.video import Limits, prepare
+
+    prepare()  # FFmpeg is loaded beside what is loaded here
+    limits = Limits.parse(limit or ())
     from watchonce import memory as room
 
     began = time.monotonic()
@@ -67,6 +74,7 @@ def watch(
             model=model,
             overrides=overrides or (),
             force=force,
+            limits=limits,
             report=lambda p: bar(p.stage, p.done, p.total, p.speed),
             tell=lambda line: say(f"watchonce: {line}"),
         )

@@ -1,26 +1,31 @@
 """Files and drawn worlds in, frames with their own times out.
 
-`open_video` and `merge_coverage` are loaded on first use, so that the drawn world does not pay for FFmpeg.
+Names are loaded on first use, so that the drawn world does not pay for what reads files.
 """
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from watchonce.video.reader import FileVideo, open_video
+    from watchonce.video.children import prepare
+    from watchonce.video.file import FileVideo, open_video
+    from watchonce.video.limits import Limits
     from watchonce.video.receipt import merge_coverage
 
-__all__ = ["FileVideo", "merge_coverage", "open_video"]
+__all__ = ["FileVideo", "Limits", "merge_coverage", "open_video", "prepare"]
+
+_HOMES = {
+    "FileVideo": "file",
+    "Limits": "limits",
+    "merge_coverage": "receipt",
+    "open_video": "file",
+    "prepare": "children",
+}
 
 
 def __getattr__(name: str) -> Any:
-    if name in ("open_video", "FileVideo"):
-        from watchonce.video import reader
-
-        return getattr(reader, name)
-    if name == "merge_coverage":
-        from watchonce.video.receipt import merge_coverage
-
-        return merge_coverage
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"watchonce.video.{_HOMES[name]}"), name)

@@ -21,7 +21,9 @@ from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
 
 from watchonce.video.intervals import REORDER, Interval
-from watchonce.video.opening import MAX_PIXELS, Source
+from watchonce.video.limits import Limits
+from watchonce.video.opening import Source, decoder_options
+from watchonce.video.pulse import beat
 
 _SKIPPABLE = frozenset({"h264", "hevc"})  # decoders that leave unreferenced pictures undecoded, exactly
 # Decoders that need nothing but the codec's own header; others read through the container's context.
@@ -38,7 +40,7 @@ class Report:
 
     settled: stamps whose fate is known by now, ascending; lost: those of them that never came out;
     decoded: those that did. errors: packets the decoder refused. doubtful: pictures it had to patch.
-    late: pictures that came after later ones; they count as lost.
+    late: pictures that came after later ones; they count as lost. starved: FFmpeg was refused memory.
     """
 
     settled: list[int] = field(default_factory=list)
@@ -47,6 +49,7 @@ class Report:
     errors: int = 0
     doubtful: int = 0
     late: int = 0
+    starved: bool = False
 
 
 def portable(source: Source) -> bool:
@@ -63,6 +66,7 @@ class Decoder:
         self._owed: frozenset[int] = frozenset()  # shown by a part before, not yet come out
         self._owed_wanted: frozenset[int] = frozenset()
         self._original = source.stream.codec_context
+        self._limits = source.limits
         self._portable = portable(source)
         self._context = self._original
 
@@ -162,12 +166,14 @@ class Decoder:
             yield from self._feed(None, report)
 
     def _feed(self, packet: Packet | None, report: Report) -> list[VideoFrame]:
+        beat()
         try:
             frames = cast(list[VideoFrame], self._context.decode(packet))
         except EOFError:
             return []
-        except (FFmpegError, ValueError):
+        except (FFmpegError, ValueError) as error:
             report.errors += 1
+            report.starved |= isinstance(error, MemoryError)
             return []
         report.doubtful += sum(f.is_corrupt for f in frames)
         return frames
@@ -200,12 +206,12 @@ class Decoder:
         depend on the interval this decoder had before. Measured, a new context costs no more than a flush.
         """
         if self._portable:
-            self._context = _clone(self._original, header)
+            self._context = _clone(self._original, header, self._limits)
         else:
             self._context.flush_buffers()
 
 
-def _clone(original: VideoCodecContext, header: bytes | None) -> VideoCodecContext:
+def _clone(original: VideoCodecContext, header: bytes | None, limits: Limits) -> VideoCodecContext:
     context = cast(VideoCodecContext, CodecContext.create(original.codec, "r"))
     context.extradata = header or original.extradata
     context.width, context.height = original.width, original.height
@@ -214,5 +220,5 @@ def _clone(original: VideoCodecContext, header: bytes | None) -> VideoCodecConte
     context.bits_per_coded_sample = original.bits_per_coded_sample
     context.reorder_depth = original.reorder_depth
     context.thread_count = 1
-    context.options = {"max_pixels": str(MAX_PIXELS)}
+    context.options = decoder_options(limits)
     return context

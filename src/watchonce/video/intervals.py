@@ -84,7 +84,7 @@ class Demuxer:
 
     def packets(self) -> Iterator[Packet]:
         """Packets with data and a time stamp; a demuxer error is counted and read past."""
-        row = 0
+        row = met = 0
         before: Packet | None = None
         packets = listen(self._source.container, self._source.stream)
         while row < MAX_ERRORS:
@@ -99,7 +99,8 @@ class Demuxer:
                 continue
             if packet is None:
                 return
-            row = 0
+            row, met = 0, met + bool(packet.size)
+            self._source.limits.check_count(self._source.path, met)
             self._torn |= self._skips(before, packet)
             before = packet if packet.size else before
             if packet.size and packet.has_sidedata("new_extradata"):

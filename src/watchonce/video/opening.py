@@ -20,20 +20,27 @@ from av.stream import Discard, Disposition, Stream
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from watchonce.types import BadInput, UnreadableVideo
+from watchonce.types import UnreadableVideo
+from watchonce.video.limits import DEFAULT, Limits
+from watchonce.video.pulse import beat
 
 S = TypeVar("S", bound=Stream)
 
-MAX_PIXELS = 1 << 26  # 67 Mpx: twice an 8K frame
-MAX_SIDE = 16384
 PROBE_PACKETS = 2000  # packets tried before a file is given up as undecodable
 
 # Demuxers that read the given file and nothing else. Playlists (hls, dash, concat), session
-# descriptions (sdp), image sequences and devices are left out on purpose.
+# descriptions (sdp), image sequences, filters (lavfi) and devices are left out on purpose.
 FORMATS = (
-    "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,mpegtsraw,flv,live_flv,ogg,asf,asf_o,"
-    "nut,mxf,mxf_opatom,ivf,obu,av1,h264,hevc,vvc,m4v,vc1,vc1test,mjpeg,mjpeg_2000,gif,apng,yuv4mpegpipe,"
-    "dv,rm,gxf,wtv,bink,swf,dirac,rcwt,webm_dash_manifest"
+    "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,flv,ogg,asf,asf_o,"
+    "nut,mxf,mxf_opatom,ivf,obu,av1,h264,hevc,vvc,m4v,vc1,mjpeg,mjpeg_2000,gif,apng,yuv4mpegpipe,dv,rm,dirac"
+)
+# Decoders that may be opened at all, while probing too: pictures and text, no sound.
+CODECS = (
+    "h264,hevc,vvc,vp8,vp9,libvpx,libvpx-vp9,av1,libdav1d,mpeg4,mpeg1video,mpeg2video,mpegvideo,h263,h263i,"
+    "h263p,flv,msmpeg4v1,msmpeg4v2,msmpeg4,wmv1,wmv2,wmv3,vc1,mjpeg,mjpegb,jpeg2000,ffv1,ffvhuff,huffyuv,"
+    "utvideo,magicyuv,prores,dnxhd,cfhd,dvvideo,rawvideo,v210,v410,png,apng,gif,qtrle,rpza,svq1,svq3,cinepak,"
+    "theora,dirac,vp3,vp6,vp6f,vp6a,vp7,rv10,rv20,rv30,rv40,"
+    "mov_text,subrip,srt,webvtt,ass,ssa,text"
 )
 NO_STAMPS = frozenset({"avi", "h264", "hevc", "vvc", "m4v", "mpegvideo", "mjpeg", "obu", "av1", "vc1", "dv"})
 SEEKABLE = frozenset({"mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "mpegts"})
@@ -57,10 +64,12 @@ _PLAYLISTS = {
 
 @dataclass(slots=True)
 class Source:
-    """An open container and the one video stream of it that is read."""
+    """An open container and the one video stream of it that is read, within limits."""
 
+    path: Path
     container: InputContainer
     stream: VideoStream
+    limits: Limits
 
     @property
     def stamped(self) -> bool:
@@ -109,23 +118,23 @@ def check_file(path: Path) -> None:
             raise UnreadableVideo(f"{path} is {what}; other files are never followed, give the video itself")
 
 
-def open_source(path: Path) -> Source:
+def open_source(path: Path, limits: Limits = DEFAULT) -> Source:
     """Opens the container and picks its first real video stream (cover pictures do not count).
 
     Raises UnreadableVideo with one line: what is wrong with the file and what to do.
     """
     container = open_container(path)
     try:
-        return Source(container, _pick_stream(path, container))
+        return Source(path, container, _pick_stream(path, container, limits), limits)
     except UnreadableVideo:
         container.close()
         raise
 
 
 def open_container(path: Path) -> InputContainer:
-    """Opens a plain file with the allowed demuxers only. Raises UnreadableVideo."""
+    """Opens a plain file with the allowed demuxers and decoders only. Raises UnreadableVideo."""
     check_file(path)
-    options = {"protocol_whitelist": "file", "format_whitelist": FORMATS}
+    options = {"protocol_whitelist": "file", "format_whitelist": FORMATS, "codec_whitelist": CODECS}
     try:
         return cast(InputContainer, av.open(f"file:{path.absolute()}", options=options))
     except (FFmpegError, ValueError) as error:
@@ -139,10 +148,17 @@ def listen(container: InputContainer, stream: S) -> Iterator[Packet[S]]:
     """Packets of one stream; the demuxer is told to leave the others unread."""
     for other in container.streams:
         other.discard = Discard.default if other is stream else Discard.all
-    return cast("Iterator[Packet[S]]", container.demux(stream))
+    for packet in container.demux(stream):
+        beat()
+        yield cast("Packet[S]", packet)
 
 
-def _pick_stream(path: Path, container: InputContainer) -> VideoStream:
+def decoder_options(limits: Limits) -> dict[str, str]:
+    """What every decoder of pictures is told when it is made."""
+    return {"max_pixels": str(limits.pixels), "codec_whitelist": CODECS}
+
+
+def _pick_stream(path: Path, container: InputContainer, limits: Limits) -> VideoStream:
     streams = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
     if not streams:
         kinds = sorted({s.type for s in container.streams})
@@ -151,22 +167,13 @@ def _pick_stream(path: Path, container: InputContainer) -> VideoStream:
     stream = streams[0]
     if stream.codec_context is None:
         raise UnreadableVideo(f"{path}: no decoder for its video codec; re-encode it, for example to H.264")
-    check_size(path, stream.codec_context.width, stream.codec_context.height)
-    stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
+    limits.check_frame(path, stream.codec_context.width, stream.codec_context.height)
+    stream.codec_context.options = decoder_options(limits)
     stream.codec_context.thread_count = 1
     return stream
 
 
-def check_size(path: Path, width: int, height: int) -> None:
-    """Refuses a declared picture size above the limits, before anything of that size is allocated."""
-    if width > MAX_SIDE or height > MAX_SIDE or width * height > MAX_PIXELS:
-        raise UnreadableVideo(
-            f"{path} declares frames of {width}x{height}; at most {MAX_SIDE} a side and "
-            f"{MAX_PIXELS >> 20} megapixels are read, scale it down first"
-        )
-
-
-def first_frame(path: Path, source: Source) -> VideoFrame:
+def first_frame(source: Source) -> VideoFrame:
     """Decodes the first presented frame. Raises UnreadableVideo when none of the packets tried gives one."""
     context = source.stream.codec_context
     tried = 0
@@ -178,7 +185,7 @@ def first_frame(path: Path, source: Source) -> VideoFrame:
                 break
             tried += 1
             for frame in context.decode(packet if packet.size else None):
-                check_size(path, frame.width, frame.height)
+                source.limits.check_frame(source.path, frame.width, frame.height)
                 return cast(VideoFrame, frame)
         except EOFError:
             break
@@ -186,17 +193,5 @@ def first_frame(path: Path, source: Source) -> VideoFrame:
             packets = listen(source.container, source.stream)
             tried += 1
     raise UnreadableVideo(
-        f"{path}: not one frame could be decoded ({tried} packets tried); re-encode or re-copy it"
+        f"{source.path}: not one frame could be decoded ({tried} packets tried); re-encode or re-copy it"
     )
-
-
-def check_size_request(size: object) -> None:
-    """Refuses a frame size that is not None, a shortest side, or (height, width)."""
-    sides = (size,) if isinstance(size, int) else size
-    if sides is None:
-        return
-    if not isinstance(sides, tuple | list) or len(sides) not in (1, 2) or isinstance(size, bool):
-        raise BadInput(f"size must be a shortest side, (height, width) or None, got {size!r}")
-    for side in sides:
-        if not isinstance(side, int) or not 1 <= side <= MAX_SIDE:
-            raise BadInput(f"size must be whole numbers from 1 to {MAX_SIDE}, got {size!r}")

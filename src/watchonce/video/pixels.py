@@ -16,7 +16,7 @@ from av.sidedata.sidedata import Type
 from av.video.frame import VideoFrame
 from av.video.reformatter import Colorspace, Interpolation, VideoReformatter
 
-Size = int | tuple[int, int] | None
+from watchonce.video.limits import Size
 
 _UNSPECIFIED = 2  # AVCOL_SPC_UNSPECIFIED
 _HD_LINES = 720  # untagged video is BT.709 from here up, BT.601 below: what players assume

@@ -1,19 +1,17 @@
-"""A video file read by time: every frame, frames at a rate, at given times, or window by window.
+"""A video file read by time, in this process: every frame, at a rate, at given times, or by windows.
 
 Times are the container's own presentation stamps, counted from the first presented frame (`offset`
 says where that lies in the container). The i-th frame's end is the next stamp in the stream. A rate
-`fps` keeps the frame on display at each tick k/fps, once. This file knows no model and no memory.
+`fps` keeps the frame on display at each tick k/fps, once. This is what the decoding process runs
+(`child.py`); the product holds a `file.FileVideo`. This file knows no model, no memory, no process.
 """
 
 from __future__ import annotations
 
-import hashlib
 import math
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from fractions import Fraction
-from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -21,56 +19,46 @@ import numpy as np
 from watchonce.types import BadInput, Coverage, FrameBatch, Gap, Note, Span, UnreadableVideo
 from watchonce.video.clock import Clock, exact, exact_rate
 from watchonce.video.intervals import Demuxer, seek_before
-from watchonce.video.opening import Source, check_size_request, first_frame, open_source
-from watchonce.video.pixels import Size, read_turn, target_size
+from watchonce.video.limits import DEFAULT, Limits, Size, check_size_request
+from watchonce.video.opening import Source, first_frame, open_source
+from watchonce.video.pixels import read_turn, target_size
 from watchonce.video.reading import Kept, Order, read, read_on
 from watchonce.video.receipt import ENDED, Ledger
 from watchonce.video.selection import Every, Moments, Selection, Ticks
 from watchonce.video.subtitles import read_subtitles
 from watchonce.video.tiling import Tiling, batch_of
 
-MAX_BYTES = 4 << 30  # pixels held for one window or one call of frames_at
 MAX_SECONDS = 31 * 86400
-_BLOCK = 1 << 20
 _FORWARD = 20.0  # seconds: nearer than this, reading on is cheaper than seeking
 _SHORTFALL = 0.5  # seconds a video may end before its declared end without a warning
 
 
-def open_video(
-    path: str | os.PathLike[str], *, threads: int | None = None, keyframes: bool = False
-) -> FileVideo:
-    """Opens a video file; nothing but its first frame is decoded.
+class Reader:
+    """An open question to one file. See the head of the module for what its times mean.
 
-    threads: decoder threads, default all cores this process may use. keyframes: deliver only keyframes
-    (several times faster; each stands for the time until the next one).
-    Raises UnreadableVideo for whatever cannot be read as a video, BadInput for bad options.
-    """
-    return FileVideo(Path(path), threads=threads, keyframes=keyframes)
-
-
-class FileVideo:
-    """A video file. See the head of the module for what its times mean.
-
-    name: the file's name. width, height: upright, pixels. duration: seconds the container declares for
-    the pictures. offset: seconds from the container's zero to the first frame. codec: decoder name.
+    threads: decoders at work. keyframes: deliver only keyframes. width, height: upright, pixels.
+    duration: seconds the container declares for the pictures. offset: seconds from the container's zero
+    to the first frame. codec: decoder name.
     """
 
-    def __init__(self, path: Path, *, threads: int | None = None, keyframes: bool = False) -> None:
-        if threads is not None and not 1 <= threads <= 64:
-            raise BadInput(f"threads must be from 1 to 64, got {threads}")
-        self.path, self.name = path, path.name
-        self.threads = threads or min(16, _cores())
-        self.keyframes = keyframes
-        source = open_source(path)
+    def __init__(
+        self, path: Path, *, threads: int = 1, keyframes: bool = False, limits: Limits = DEFAULT
+    ) -> None:
+        self.path, self.limits = path, limits
+        self.threads, self.keyframes = threads, keyframes
+        source = self._source()
         try:
             self._describe(source)
         finally:
             source.close()
         self._coverage = Coverage(self.duration, 0.0, 0, 0, None)
 
+    def _source(self) -> Source:
+        return open_source(self.path, self.limits)
+
     def _describe(self, source: Source) -> None:
         stream, container = source.stream, source.container
-        frame = first_frame(self.path, source)
+        frame = first_frame(source)
         unit = stream.time_base
         if frame.pts is None or unit is None:
             raise UnreadableVideo(
@@ -91,7 +79,7 @@ class FileVideo:
         if source.stamped:
             return stamp
         # without presentation times the first picture out has the smallest stamp of the first interval
-        with_start = open_source(self.path)
+        with_start = self._source()
         try:
             piece = next(Demuxer(with_start).intervals(True))
         finally:
@@ -113,7 +101,7 @@ class FileVideo:
 
     def _scanned(self) -> float:
         """Seconds to the end of the last picture, found by reading every packet."""
-        source = open_source(self.path)
+        source = self._source()
         try:
             ends = [piece.ends[-1] for piece in Demuxer(source).intervals(True) if piece.ends]
         finally:
@@ -122,7 +110,7 @@ class FileVideo:
 
     def stamps(self) -> np.ndarray:
         """The start of every picture shown, float64 `[F]`, seconds; every packet is read, none decoded."""
-        source = open_source(self.path)
+        source = self._source()
         try:
             shown = [stamp for piece in Demuxer(source).onward(True) for stamp in piece.stamps]
         finally:
@@ -133,19 +121,6 @@ class FileVideo:
     def coverage(self) -> Coverage:
         """The receipt of the latest reading, as far as it has been handed over."""
         return self._coverage
-
-    @property
-    def fingerprint(self) -> str:
-        """SHA-256 of every byte of the file, what `sha256sum` prints; the file's name plays no part."""
-        return self._fingerprint
-
-    @cached_property
-    def _fingerprint(self) -> str:
-        digest = hashlib.sha256()
-        with self.path.open("rb") as file:
-            while block := file.read(_BLOCK):
-                digest.update(block)
-        return digest.hexdigest()
 
     def frames(
         self, fps: float | None = None, *, start: float = 0.0, end: float | None = None, size: Size = None
@@ -193,7 +168,9 @@ class FileVideo:
         if not all(math.isfinite(t) and t >= 0 for t in wanted):
             raise BadInput(f"times must be finite and 0 or later, got {wanted[0]} .. {wanted[-1]}")
         shape = self._shape(size)
-        self._afford(len(wanted), shape, "frames_at: ask for fewer times or a smaller size")
+        self.limits.check_bytes(
+            3 * len(wanted) * shape[0] * shape[1], "frames_at: ask for fewer times or a smaller size"
+        )
         ledger = self._ledger(None)
         batches: list[FrameBatch] = []
         newest: int | None = None
@@ -210,7 +187,7 @@ class FileVideo:
 
     def _visit(self, times: list[float], size: Size) -> Iterator[Kept]:
         """The pictures at ascending times, seeking on one open file where they lie far apart."""
-        source = open_source(self.path)
+        source = self._source()
         try:
             for group in _groups(times):
                 stamps = [self.clock.last_stamp(t) for t in group]
@@ -240,11 +217,13 @@ class FileVideo:
         order = self._order(selection, begin, None, size)
         rate = exact_rate(fps) if fps is not None else self._rate
         shape = self._shape(size)
-        self._afford(int(length * rate), shape, "window: fewer seconds, lower fps or smaller size")
+        cure = "window: fewer seconds, lower fps or smaller size"
+        self.limits.check_bytes(3 * int(length * rate) * shape[0] * shape[1], cure)
         tiling = Tiling(self._ledger(fps), selection, begin, length, shape)
         for item in read(self.path, order):
             if isinstance(item, Kept):
                 tiling.put(item)
+                self.limits.check_bytes(tiling.held, cure)
                 continue
             for window in tiling.arrive(item):
                 self._coverage = tiling.ledger.receipt()
@@ -282,13 +261,8 @@ class FileVideo:
         return Every(self.clock) if fps is None else Ticks(self.clock, exact_rate(fps))
 
     def _shape(self, size: Size) -> tuple[int, int]:
-        check_size_request(size)
+        check_size_request(size, self.limits.side)
         return target_size(self.width, self.height, size)
-
-    def _afford(self, count: int, shape: tuple[int, int], cure: str) -> None:
-        need = 3 * count * shape[0] * shape[1]
-        if need > MAX_BYTES:
-            raise BadInput(f"{need >> 20} MB of pixels in one {cure} (at most {MAX_BYTES >> 20} MB)")
 
     def _order(
         self,
@@ -308,6 +282,7 @@ class FileVideo:
             turn=self._turn,
             keyframes=self.keyframes,
             threads=self.threads,
+            limits=self.limits,
         )
 
     def _ledger(self, fps: float | None) -> Ledger:
@@ -321,13 +296,6 @@ class FileVideo:
                 ledger.gaps.append(Gap(end, self.duration, ENDED))
                 ledger.warn(ENDED)
         self._coverage = ledger.receipt()
-
-
-def _cores() -> int:
-    """Cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _groups(times: list[float]) -> Iterator[list[float]]:

@@ -14,9 +14,10 @@ import numpy as np
 
 from watchonce.video.decoding import Decoder, Report, portable
 from watchonce.video.intervals import Demuxer, Interval, seek_before
+from watchonce.video.limits import Limits
 from watchonce.video.opening import Source, open_source
 from watchonce.video.pixels import Painter, Turn
-from watchonce.video.receipt import DAMAGED, LATE, PATCHED, Settled
+from watchonce.video.receipt import DAMAGED, LATE, PATCHED, STARVED, Settled
 from watchonce.video.selection import Selection
 from watchonce.video.workers import Job, OrderedWorkers
 
@@ -49,6 +50,7 @@ class Order:
     turn: Turn
     keyframes: bool
     threads: int
+    limits: Limits
 
 
 Result = Kept | Settled
@@ -56,7 +58,7 @@ Result = Kept | Settled
 
 def read(path: Path, order: Order) -> Generator[Result]:
     """Kept pictures and settled intervals, in order; a picture comes before the interval that settles it."""
-    source = open_source(path)
+    source = open_source(path, order.limits)
     try:
         sought = order.first is not None and seek_before(source, order.first)
         if sought or order.first is None or not source.seekable:
@@ -65,7 +67,7 @@ def read(path: Path, order: Order) -> Generator[Result]:
     finally:
         source.close()
     # nothing to seek to: a fresh handle reads from the start, whatever the failed seek left behind
-    source = open_source(path)
+    source = open_source(path, order.limits)
     try:
         yield from read_on(source, order, False)
     finally:
@@ -178,6 +180,8 @@ class _Stage:
             notices.append(DAMAGED)
         if report.doubtful:
             notices.append(PATCHED)
+        if report.starved:
+            notices.append(STARVED)
         until = [ends[s] for s in report.settled]
         trouble = piece.torn or report.errors or report.doubtful
         return Settled(

@@ -19,6 +19,7 @@ MISSING = "frames are missing from the file"
 DAMAGED = "the file is damaged"
 PATCHED = "some frames after damage are patched from their neighbours"
 ENDED = "the file ends before its declared duration"
+STARVED = "the decoder was refused memory; raise the limit memory, or scale the video down"
 LATE = "time stamps run backwards; frames that would lie in the past were left out"
 
 

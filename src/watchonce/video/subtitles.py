@@ -50,7 +50,7 @@ def read_subtitles(path: Path, offset: Fraction, shift: Fraction) -> Subtitles:
     notes: list[Note] = []
     skipped = 0
     for file in sidecars(path):
-        found = parse_cues(decode_text(file.read_bytes()[:MAX_BYTES]), shift)
+        found = parse_cues(decode_text(_head(file)), shift)
         notes += found.notes
         skipped += found.skipped
     if not notes:
@@ -67,6 +67,12 @@ def sidecars(path: Path) -> list[Path]:
         return []
     stem = path.stem
     return [p for p in beside if p.is_file() and (p.stem == stem or p.stem.startswith(f"{stem}."))]
+
+
+def _head(file: Path) -> bytes:
+    """The file, or as much of it as a subtitle file may hold."""
+    with file.open("rb") as opened:
+        return opened.read(MAX_BYTES)
 
 
 def decode_text(raw: bytes) -> str:

@@ -44,6 +44,11 @@ class Tiling:
         self._held: list[tuple[int, FrameBatch]] = []
 
     @property
+    def held(self) -> int:
+        """Bytes of pixels in windows that are not closed yet."""
+        return sum(batch.pixels.nbytes for _, batch in self._held)
+
+    @property
     def edge(self) -> Fraction:
         """Where the open window begins."""
         return self._begin + self._index * self._length
