@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,9 +12,11 @@ import torch
 from tests.parts import relevant
 from watchonce import discovery
 from watchonce.contracts import Budget, Compressor
-from watchonce.types import FrameBatch, Query
+from watchonce.models.layout import Shown
+from watchonce.types import FrameBatch, Query, Tokens
 
 from .builders import BUILDERS, SIZES, noise
+from .test_families import masked_logits
 
 COMPRESSORS = [(n, c) for n, c in discovery.parts("compress").items() if issubclass(c, Compressor)]
 ASKED = Query("Which?")
@@ -62,3 +65,41 @@ def test_a_budget_for_everything_changes_nothing(family: str, family_vlm: Any) -
             assert torch.equal(logits(vlm, vlm.prompt(ASKED.text, less)), plain), name
         else:
             assert name in ("keye", "tempo"), f"{name} keeps {len(less)} of {len(tokens)}"
+
+
+def around(less: Tokens, tokens: Tokens, grid: tuple[int, int]) -> tuple[Tokens, torch.Tensor, Tokens]:
+    """Whole frames with what a method left in its places, where that is, and what was left.
+
+    Of several tokens in one place the first counts, and each ends with its frame: Qwen3-VL writes times.
+    """
+    frames = tokens[torch.isin(tokens.start, less.start)]
+    shown = Shown.of(less, grid)
+    _, first = np.unique(shown.slot, return_index=True)
+    rows, slots = torch.from_numpy(shown.order[first]), torch.from_numpy(shown.slot[first])
+    data = frames.data.clone()
+    data[slots] = less.data[rows]
+    there = torch.zeros(len(frames), dtype=torch.bool)
+    there[slots] = True
+    kept = less[torch.sort(rows).values]
+    until = {float(a): b for a, b in zip(frames.start, frames.end, strict=True)}
+    ends = torch.stack([until[float(a)] for a in kept.start])
+    return replace(frames, data=data), there, replace(kept, end=ends)
+
+
+@pytest.mark.parametrize("family", sorted(BUILDERS))
+def test_what_a_method_leaves_out_is_as_if_masked(family: str, family_vlm: Any) -> None:
+    """Not in the prompt, or in it and masked in every layer: the same logits, method by method."""
+    vlm = family_vlm(family)
+    tokens = vlm.encode(noise(8, SIZES[family], seed=5))
+    tokens = relevant(tokens, np.linspace(0.1, 0.9, len(torch.unique(tokens.start))) ** 2)
+    for name, cls in COMPRESSORS:
+        budget = Budget(tokens=len(tokens) // 3)
+        less = cls().compress(tokens, ASKED if cls.waits else None, budget)
+        whole, there, kept = around(less, tokens, vlm.grid)
+        prompt = vlm.prompt(ASKED.text, whole)
+        keep = torch.ones(len(prompt), dtype=torch.bool)
+        keep[prompt.slots.nonzero()[: len(whole), 0][~there]] = False
+        assert int((~keep).sum()) > 0, f"{name} leaves nothing out"
+        dropped = logits(vlm, vlm.prompt(ASKED.text, kept))
+        masked = masked_logits(vlm, prompt, keep)
+        torch.testing.assert_close(dropped, masked, atol=1e-4, rtol=1e-4, msg=lambda m, n=name: f"{n}: {m}")
