@@ -154,3 +154,14 @@ def test_an_answerer_is_handed_as_many_questions_as_it_likes(
     assert shares[0] >= 0.01
     assert shares[6] >= 0.03
     assert made.ask_all([]) == []
+
+
+@pytest.mark.parametrize("recipe", ["nkr", "nkr-qwen3vl"])
+def test_a_film_is_not_taught_to_nobody(film: Path, recipe: str) -> None:
+    """Refused before a line is told, a model loaded or a frame decoded."""
+    told: list[str] = []
+    out = film.with_name("film.memory")
+    with pytest.raises(BadInput, match="vision-language model, and there is none; add --model"):
+        watch(film, out, recipe=recipe, model="none", tell=told.append)
+    assert told == []
+    assert not out.exists()

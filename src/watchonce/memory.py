@@ -94,10 +94,18 @@ def sees_by_vision(plan: Recipe) -> bool:
 
 
 def choose_models(plan: Recipe, video: Video, model: str | None = None) -> Chosen:
-    """The models of a recipe for a video; `model` goes before the recipe's own, for whichever sees."""
+    """The models of a recipe for a video; `model` goes before the recipe's own, for whichever sees.
+
+    BadInput where there would be none and the recipe cannot do without.
+    """
     named = {kind: str(where) for kind, where in plan.tables["models"].items()}
     if not sees_by_vision(plan):
         where, line = choose_model(video, model or named["vlm"])
+        if where is None and getattr(plan.part("memory"), "carrier", "") == "weights":
+            raise BadInput(
+                f"the recipe {plan.name} teaches the film to a vision-language model, and there is none; add"
+                " --model (a hub id, a folder, or tiny for drawn films), or watch with --recipe diary"
+            )
         return Chosen(where, None, line)
     vision = model or named["vision"]
     line = f"seeing with the vision tower of {vision}"
