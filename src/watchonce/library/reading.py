@@ -177,10 +177,11 @@ def _listed(path: Path) -> dict[str, str]:
     if sums.stat().st_size > MOST[SUMS]:
         raise ValueError(f"it has {sums.stat().st_size} bytes, at most {MOST[SUMS]} are read")
     listed: dict[str, str] = {}
-    for line in sums.read_text(encoding="utf-8", errors="replace").split("\n"):
+    *lines, rest = sums.read_text(encoding="utf-8", errors="replace").split("\n")
+    if rest:
+        raise ValueError("its last line has no end")
+    for line in lines:
         right, gap, name = line.partition("  ")
-        if not line:
-            continue
         parts = name.split("/")
         if not gap or len(right) != 64 or not name.isprintable() or {"", ".", ".."} & {*parts}:
             raise ValueError(f"unreadable line {line[:80]!r}")

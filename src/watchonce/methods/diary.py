@@ -20,9 +20,10 @@ import numpy as np
 from watchonce.contracts import Bodies, Budget, Memory, MemoryState
 from watchonce.ops.segment import Scene, SceneStream, sketch
 from watchonce.ops.sentences import SentenceStream
+from watchonce.ops.state import only
 from watchonce.ops.words import Hit, NoteIndex, asked_span
-from watchonce.study.captions import CaptionStream
-from watchonce.types import FrameBatch, Note, Query, Recall, Tokens
+from watchonce.study.captions import PENDING, CaptionStream
+from watchonce.types import DamagedMemory, FrameBatch, Note, Query, Recall, Tokens
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -160,8 +161,14 @@ class Diary(Memory):
     def restore(self, state: MemoryState) -> None:
         """Takes up a snapshot."""
         tensors: dict[str, Any] = dict(state.tensors)
+        only(tensors, {"progress", "scenes", "vectors"}, PENDING)
         number, opened = (int(v) for v in tensors["progress"])
         cut = len(state.notes) - opened
+        rows = len(state.notes) if "vectors" not in tensors else len(tensors["vectors"])
+        if not 0 <= opened <= len(state.notes) or rows != len(state.notes):
+            raise DamagedMemory(
+                f"it has {len(state.notes)} notes, {opened} of them open, {rows} with vectors"
+            )
         self._notes = list(state.notes[:cut])
         self._said = SentenceStream(self._said.patience, self._said.least, state.notes[cut:])
         self._scenes.restore(tensors["scenes"].numpy())

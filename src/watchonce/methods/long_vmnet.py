@@ -27,7 +27,7 @@ from watchonce.ops.position import place_code, time_code
 from watchonce.ops.reader import Known, Projection, Reader, Shape
 from watchonce.ops.records import Outputs, Questions, Records
 from watchonce.ops.topk import even_lot, gumbel, select, top
-from watchonce.ops.weights import digest_of, load_network, shipped
+from watchonce.ops.weights import digest_of, fill, load_network, shipped
 from watchonce.types import BadInput, FrameBatch, Query, Recall, Tokens
 
 ALIKE, NEAR = 0.8, 20.0  # cosine of looks, and seconds, within which records crowd each other
@@ -192,9 +192,7 @@ def trained(weights: str) -> tuple[LongVMNet, dict[str, Any]]:
         raise BadInput(
             f"{path} does not say its {', '.join(missing)}; write it with watchonce train long_vmnet"
         )
-    network = LongVMNet(shape)
-    network.load_state_dict(tensors)
-    return network.eval().requires_grad_(False), facts
+    return fill(LongVMNet(shape), tensors, path), facts
 
 
 @dataclass

@@ -24,10 +24,11 @@ from typing import Any, ClassVar
 
 from watchonce.clock import span_text
 from watchonce.contracts import VLM, Answerer, Bodies, Budget, Memory, MemoryState
+from watchonce.ops.state import only
 from watchonce.ops.words import NoteIndex
 from watchonce.study import asset, times
 from watchonce.study.agent import TRACE, Agent, Effort
-from watchonce.study.captions import CaptionStream
+from watchonce.study.captions import PENDING, CaptionStream
 from watchonce.study.distil import Course
 from watchonce.study.questions import Moments
 from watchonce.study.rewording import reword, surest
@@ -131,6 +132,7 @@ class NKR(Memory):
 
     def restore(self, state: MemoryState) -> None:
         """Takes up a snapshot."""
+        only(state.tensors, {"number"}, PENDING)
         self._notes, self._folders, self._index = list(state.notes), dict(state.folders), None
         if "number" in state.tensors:
             self._stream.restore(int(state.tensors["number"]), state.tensors)

@@ -27,7 +27,7 @@ from watchonce.ops.every import EveryFrame
 from watchonce.ops.position import time_code
 from watchonce.ops.reader import Given, Known, Reader, Shape
 from watchonce.ops.records import Outputs, Questions, Records
-from watchonce.ops.weights import load_network, shipped
+from watchonce.ops.weights import fill, load_network, shipped
 from watchonce.types import BadInput, FrameBatch, Query, Recall, Tokens
 
 CLIP = 120  # frames a clip has at most
@@ -226,10 +226,9 @@ def _clips(known: Known, base: Tensor, frames: int) -> Known:
 @lru_cache(maxsize=4)
 def trained(weights: str) -> tuple[TubeDETR, dict[str, Any]]:
     """The network in a file of weights ("shipped": the one that comes with the package), and its facts."""
-    tensors, shape, facts = load_network(shipped("tubedetr") if weights == "shipped" else Path(weights))
-    network = TubeDETR(shape)
-    network.load_state_dict(tensors)
-    return network.eval().requires_grad_(False), facts
+    path = shipped("tubedetr") if weights == "shipped" else Path(weights)
+    tensors, shape, facts = load_network(path)
+    return fill(TubeDETR(shape), tensors, path), facts
 
 
 @dataclass

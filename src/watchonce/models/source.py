@@ -1,6 +1,6 @@
 """Where a model comes from: the shipped folder, a local folder or a hub id, pinned to a revision.
 
-Only safetensors weights are ever opened; a folder of pickles is refused by name. Knows files, the
+Only safetensors weights are ever opened, checked first; pickles are refused by name. Knows files, the
 hub client and devices, but no model class.
 """
 
@@ -14,10 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from watchonce.tensorfile import PICKLES, read_header
 from watchonce.types import BadInput, MissingPackage
 
 TINY = Path(__file__).parent / "weights" / "tiny"
-PICKLES = ("*.bin", "*.pt", "*.pth", "*.pkl", "*.ckpt")
+INDEX = "*.safetensors.index.json"  # which file holds which tensor, of weights in several files
 # A snapshot is asked for by pattern, so that pickles and code of a hub model are never downloaded.
 WANTED = ["*.json", "*.jinja", "*.safetensors", "*.txt", "*.model", "phrasebook.toml"]
 WHOLE = 512 * 2**20  # bytes of weights hashed in full; of larger files a header and samples are
@@ -38,7 +39,7 @@ class Source:
             if path.is_file():
                 try:
                     return json.loads(path.read_text(encoding="utf-8"))
-                except ValueError as error:
+                except (ValueError, RecursionError) as error:
                     raise BadInput(f"{path} is not JSON ({error}): fetch the model again") from error
         return {}
 
@@ -61,22 +62,44 @@ def find(where: str | Path, revision: str | None = None) -> Source:
     elif Path(where).expanduser().is_dir():
         folder = Path(where).expanduser().resolve()
         name, pin = folder.name, None
+    elif Path(where).suffix.lower() in PICKLES:
+        raise BadInput(f"{where} may run code when opened and never is: give a folder with safetensors")
     else:
         folder, pin = _fetch(str(where), revision)
         name = str(where)
-    _refuse_pickles(folder, name)
+    _check_files(folder, name)
     return Source(folder, name, pin or weights_hash(folder))
 
 
-def _refuse_pickles(folder: Path, name: str) -> None:
+def _check_files(folder: Path, name: str) -> None:
+    """BadInput for a folder without weights that may be opened, or whose weights claim what cannot be."""
     if not (folder / "config.json").is_file():
         raise BadInput(f"{folder} holds no config.json: give a folder written by save_pretrained")
-    if any(folder.glob("*.safetensors")):
-        return
-    found = sorted(path.name for pattern in PICKLES for path in folder.glob(pattern))
-    if found:
-        raise BadInput(f"{name} has only {found[0]}, a pickle that could run code: convert it to safetensors")
-    raise BadInput(f"{folder} holds no *.safetensors weights: give a folder written by save_pretrained")
+    files = sorted(folder.glob("*.safetensors"))
+    if not files:
+        found = sorted(path.name for path in folder.iterdir() if path.suffix.lower() in PICKLES)
+        if found:
+            raise BadInput(
+                f"{name} has only {found[0]}, a pickle that could run code: convert it to safetensors"
+            )
+        raise BadInput(f"{folder} holds no *.safetensors weights: give a folder written by save_pretrained")
+    for file in files:
+        read_header(file, cure="fetch the model again")
+    for index in sorted(folder.glob(INDEX)):
+        # the loader opens whatever an index names, by its ending, and a pickle's ending opens a pickle
+        for file in _named_files(index):
+            if file not in {path.name for path in files}:
+                raise BadInput(
+                    f"{index} names {file[:80]!r}, no safetensors file beside it: fetch the model again"
+                )
+
+
+def _named_files(index: Path) -> set[str]:
+    try:
+        found = json.loads(index.read_text(encoding="utf-8"))["weight_map"]
+        return {str(file) for file in found.values()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise BadInput(f"{index} is no index of weights ({error}): fetch the model again") from error
 
 
 def weights_hash(folder: Path) -> str:

@@ -12,7 +12,8 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from watchonce.types import Tokens
+from watchonce.ops.state import only
+from watchonce.types import DamagedMemory, Tokens
 
 
 class EveryFrame:
@@ -57,9 +58,13 @@ class EveryFrame:
 
     @staticmethod
     def of(tensors: Mapping[str, Tensor]) -> EveryFrame:
-        """From what `state` gave."""
+        """From what `state` gave; DamagedMemory where there is more, or tokens of another kind."""
+        only(tensors, {"progress"}, "tokens.")
         made = EveryFrame()
         made.seen, made.stride = (int(v) for v in tensors["progress"])
         named = {k.removeprefix("tokens."): v for k, v in tensors.items() if k.startswith("tokens.")}
         made._parts = [Tokens(**named)] if named else []
+        times = {value.dtype for name, value in named.items() if name in ("start", "end")}
+        if made.stride < 1 or (named and (times != {torch.float64} or not named["data"].is_floating_point())):
+            raise DamagedMemory("its tokens have times or data of another type; watch the video again")
         return made

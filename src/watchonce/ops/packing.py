@@ -11,11 +11,13 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from watchonce.ops.state import only
 from watchonce.types import DamagedMemory, Tokens
 
 BITS = 7  # of a feature, beside its sign
 LEAST, MOST = -24, 16 - BITS  # exponents of a step: float16 holds the product of step and code exactly
 NAMES = ("code", "exponent", "start", "end", "cell")
+KINDS = (torch.int8, torch.int8, torch.float64, torch.float64, torch.int16)
 
 
 def rounded(tokens: Tokens, grid: tuple[int, int]) -> Tokens:
@@ -38,13 +40,26 @@ def packed(tokens: Tokens, grid: tuple[int, int]) -> dict[str, Tensor]:
 
 
 def unpacked(tensors: Mapping[str, Tensor], grid: tuple[int, int]) -> Tokens:
-    """The tokens again; DamagedMemory where a column is missing."""
+    """The tokens again; DamagedMemory where a column is missing, or holds what `packed` never writes."""
     if missing := [name for name in NAMES if name not in tensors]:
         raise DamagedMemory(
             f"the memory's tokens have no column {missing[0]!r}; it was written by an older version, so"
             " watch the video again"
         )
+    only(tensors, {*NAMES, "saliency"})
     code, exponent, start, end, cell = (tensors[name] for name in NAMES)
+    for name, kind in zip(NAMES, KINDS, strict=True):
+        given = tensors[name]
+        if given.dtype != kind or given.ndim != 1 + (name == "code") or len(given) != len(code):
+            raise DamagedMemory(
+                f"the memory's tokens have {name} as {given.dtype} {list(given.shape)}; watch the video again"
+            )
+    whole = ((exponent >= LEAST) & (exponent <= MOST) & (cell >= 0) & (cell < grid[0] * grid[1])).all()
+    if not whole or not (end >= start).all():
+        raise DamagedMemory(
+            f"the memory's tokens lie outside their grid of {grid[0]}x{grid[1]}, or end before they start;"
+            " watch the video again"
+        )
     return _tokens(code, exponent, start, end, cell, grid, tensors.get("saliency"))
 
 

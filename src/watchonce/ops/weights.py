@@ -20,9 +20,11 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from watchonce.ops.reader import Shape
+from watchonce.tensorfile import check_finite
 from watchonce.types import BadInput
 
 S = TypeVar("S")
+N = TypeVar("N", bound=nn.Module)
 
 
 def shipped(name: str) -> Path:
@@ -61,8 +63,9 @@ def load_network(path: Path) -> tuple[dict[str, Tensor], Shape, dict[str, Any]]:
 def load_shaped(path: Path, kind: type[S]) -> tuple[dict[str, Tensor], S, dict[str, Any]]:
     """Tensors in float32, the shape, of class `kind`, and the facts.
 
-    BadInput for a file that is missing or something else.
+    BadInput for a file that is missing, something else, or holds NaN.
     """
+    check_finite(path, cure="name a file that watchonce train wrote")
     try:
         with safe_open(path, framework="pt") as file:
             header = file.metadata() or {}
@@ -73,3 +76,14 @@ def load_shaped(path: Path, kind: type[S]) -> tuple[dict[str, Tensor], S, dict[s
             f"{path} does not hold a trained network of this kind ({error}); train one with "
             "watchonce train, or leave the weights out to use the shipped ones"
         ) from error
+
+
+def fill(network: N, tensors: Mapping[str, Tensor], path: Path) -> N:
+    """The network with the tensors of the file `path`, to be read alone; BadInput where they do not fit."""
+    try:
+        network.load_state_dict(tensors)
+    except RuntimeError as error:
+        why = " ".join(str(error).split())[:200]
+        raise BadInput(f"{path} holds tensors that its shape does not ask for ({why}); train anew") from error
+    network.eval().requires_grad_(False)
+    return network
