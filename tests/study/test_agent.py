@@ -21,7 +21,7 @@ from watchonce.study.agent import CORPUS, TRACE, Agent, Effort, costs
 from watchonce.study.exam import Marks
 from watchonce.study.items import Corpus, Event
 from watchonce.types import Note, Video
-from watchonce.video.reader import FileVideo
+from watchonce.video.file import FileVideo
 
 STRAIGHT = "straight"
 

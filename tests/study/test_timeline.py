@@ -15,7 +15,7 @@ from watchonce.study.trace import Trace
 from watchonce.types import Note, Span, Video
 from watchonce.video.drawn.phrases import sentence
 from watchonce.video.drawn.truth import load_truth
-from watchonce.video.reader import FileVideo
+from watchonce.video.file import FileVideo
 
 CUP = "someone pulls the green cup in the office."
 SHOE = "someone wipes the purple shoe in the office."

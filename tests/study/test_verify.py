@@ -17,7 +17,7 @@ from watchonce.study.verify import verify
 from watchonce.types import Span, Video
 from watchonce.video.drawn.phrases import FORMS
 from watchonce.video.drawn.truth import load_truth
-from watchonce.video.reader import FileVideo
+from watchonce.video.file import FileVideo
 
 
 @pytest.fixture
