@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.video.films import X264, Film, write
+from tests.video.films import X264, Film, has_encoder, write
 from watchonce.types import UnreadableVideo
 from watchonce.video import open_video
 from watchonce.video.opening import CODECS, FORMATS
@@ -131,3 +131,11 @@ def test_row_17_the_lists_name_no_demuxer_that_opens_other_files() -> None:
     others |= {"rtsp", "rtp", "sap", "mms", "tedcaptions", "vobsub", "bluray", "dvdvideo", "v4l2", "x11grab"}
     assert not others & set(FORMATS.split(","))
     assert not {"flic", "lcevc", "webp", "ansi", "tiff"} & set(CODECS.split(","))
+
+
+def test_row_17_a_codec_that_is_not_on_the_list_is_named(tmp_path: Path) -> None:
+    if not has_encoder("zmbv"):
+        pytest.skip("this FFmpeg cannot write zmbv")
+    path = write(tmp_path, Film("screen.avi", codec="zmbv", frames=5, pixels="bgr0"))
+    with pytest.raises(UnreadableVideo, match="zmbv is not one of the codecs read"):
+        open_video(path)

@@ -279,6 +279,24 @@ def test_a_copy_of_the_process_has_children_of_its_own(film: Path) -> None:
     assert video.frames_at([1.0]).pixels.tobytes() == expected
 
 
+def test_a_reading_that_goes_on_in_a_copy_of_the_process_says_why_it_cannot(film: Path) -> None:
+    frames = open_video(film, threads=1).frames()
+    next(frames)
+    reader, writer = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            next(frames)
+        except DecoderDied as error:
+            os.write(writer, str(error).encode())
+        os._exit(0)
+    os.close(writer)
+    with os.fdopen(reader, "rb") as told:
+        assert b"went without a word" in told.read()
+    os.waitpid(pid, 0)
+    assert len(FrameBatch.cat(list(frames))) > 0  # the reading here goes on
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

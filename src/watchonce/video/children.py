@@ -73,7 +73,7 @@ class Child:
         except Garbled as nonsense:
             self.close()
             raise DecoderDied(f"{self._path}: its decoder gave {nonsense} and was stopped; {_CURE}") from None
-        except (EOFError, ConnectionError):
+        except (EOFError, OSError):
             raise DecoderDied(f"{self._path}: its decoder {self._fate()}; {_CURE}") from None
 
     def close(self) -> None:
@@ -99,7 +99,7 @@ class Child:
         """The next number on the lifeline; None when it is cut or silent."""
         try:
             said = self._lifeline.recv(STATUS.size)
-        except (TimeoutError, ConnectionError):
+        except OSError:
             return None
         return STATUS.unpack(said)[0] if len(said) == STATUS.size else None
 

@@ -167,6 +167,8 @@ def _pick_stream(path: Path, container: InputContainer, limits: Limits) -> Video
     stream = streams[0]
     if stream.codec_context is None:
         raise UnreadableVideo(f"{path}: no decoder for its video codec; re-encode it, for example to H.264")
+    if (codec := stream.codec_context.name) not in CODECS.split(","):
+        raise UnreadableVideo(f"{path}: {codec} is not one of the codecs read; re-encode it to H.264, say")
     limits.check_frame(path, stream.codec_context.width, stream.codec_context.height)
     stream.codec_context.options = decoder_options(limits)
     stream.codec_context.thread_count = 1
