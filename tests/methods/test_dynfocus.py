@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from typing import Any, cast
 
 import numpy as np
 import pytest
 import torch
 
-from tests.parts import grid_tokens, relevant
-from watchonce.contracts import Budget
-from watchonce.methods.dynfocus import DynamicFocus, split_budget
-from watchonce.types import Query, Tokens
+from tests.parts import Eye, grid_tokens, relevant
+from watchonce.contracts import Bodies, Budget
+from watchonce.methods.dynfocus import DynamicFocus, prototypes, split_budget, taught
+from watchonce.ops.focus import Focus, Shape
+from watchonce.ops.weights import save_network
+from watchonce.types import BadInput, Query, Tokens
 
 ASKED = Query("what happens?")
 
@@ -126,3 +129,100 @@ def test_frames_in_another_order_are_chosen_all_the_same() -> None:
     other = part.compress(moved, ASKED, Budget(tokens=16))
     chosen = {int(t) for t in one.start.tolist()}
     assert {int(order[int(t)]) for t in other.start.tolist()} == chosen
+
+
+# -- taught
+
+
+WORDS = ("after", "cup", "red", "the", "washed")
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A file of a small network that was taught nothing: what holds of any weights holds of these."""
+    torch.manual_seed(0)
+    shape = Shape(WORDS, features=16, width=16, inner=8, cones=3, rods=5)
+    network = Focus(shape)
+    torch.nn.init.normal_(network.rod.weight, std=0.1)
+    path = tmp_path_factory.mktemp("weights") / "d.safetensors"
+    save_network(path, network, shape, {"model": "abc"})
+    return str(path)
+
+
+CUP = Query("Was the red cup washed?")
+
+
+def test_taught_it_spends_no_more_than_the_budget_nor_than_it_was_taught(weights: str) -> None:
+    draw = np.random.default_rng(7)
+    part = DynamicFocus(weights=weights)
+    assert part.reads == ""
+    for _ in range(200):
+        frames, rows, columns = (int(n) for n in draw.integers(1, (40, 4, 4)))
+        tokens = grid_tokens(frames, rows, columns, width=16, seed=int(draw.integers(1000)))
+        budget = int(draw.integers(1, len(tokens) + 3))
+        less = part.compress(tokens, CUP, Budget(tokens=budget))
+        assert 0 < len(less) <= min(budget, len(tokens), 3 * rows * columns + 5)
+        assert bool((torch.diff(less.start) >= 0).all())
+        assert float(less.size.sum()) <= len(tokens) * (1 + 1e-5)
+        again = part.compress(tokens, CUP, Budget(tokens=budget))
+        assert torch.equal(less.data, again.data)
+
+
+def test_cones_are_the_frames_and_rods_span_all_others(weights: str) -> None:
+    tokens = replace(grid_tokens(30, 2, 2, width=16), saliency=None)
+    less = DynamicFocus(weights=weights, focus=0.7).compress(tokens, CUP, Budget(tokens=17))
+    assert len(less) == 3 * 4 + 5
+    bare = DynamicFocus(weights=weights, focus=1.0).compress(tokens, CUP, Budget(tokens=17))
+    assert torch.equal(bare.data, less.data[less.size == 1])
+    cones, rods = less[less.size == 1], less[less.size > 1]
+    assert len(cones) == 12
+    for row, start in zip(cones.data, cones.start, strict=True):
+        assert bool((tokens.data[tokens.start == start] == row).all(1).any())
+    assert float(rods.size.sum()) == pytest.approx(27 * 4, rel=1e-5)
+    chosen = set(cones.start.tolist())
+    others = sorted(set(tokens.start.tolist()) - chosen)
+    assert rods.start.tolist() == [others[len(others) * k // 5 + (len(others) * k % 5 > 0)] for k in range(5)]
+    network, _ = taught(weights)
+    plain = tokens[tokens.start == others[0]].data.mean(0)
+    assert not torch.allclose(rods.data[0], plain, atol=1e-3)
+    assert network.rod.weight.grad is None
+
+
+def test_the_cones_are_prototypes_of_the_frames_scored_best(weights: str) -> None:
+    tokens = replace(grid_tokens(30, 2, 2, width=16, seed=4), saliency=None)
+    less = DynamicFocus(weights=weights).compress(tokens, CUP, Budget(tokens=12))
+    network, _ = taught(weights)
+    score = network(tokens.data.reshape(30, 4, 16), network.hear([CUP.text], np.arange(30) + 0.5))[0]
+    best = score.topk(6).indices.tolist()
+    chosen = {int(t) for t in less.start.tolist()}
+    assert len(chosen) == 3
+    assert chosen <= set(best)
+    other = DynamicFocus(weights=weights).compress(tokens, Query("after"), Budget(tokens=12))
+    assert {int(t) for t in other.start.tolist()} != chosen
+
+
+def test_prototypes_of_frames_that_look_alike_are_one() -> None:
+    points = np.array([[0.0], [0.01], [0.02], [5.0], [5.01], [9.0], [9.01], [9.02]])
+    score = np.ones(8)
+    rows = prototypes(score, points, 4)
+    assert {0, 1, 2} & set(rows.tolist())
+    assert {3, 4} & set(rows.tolist())
+    assert {5, 6, 7} & set(rows.tolist())
+    score[:3] = 2.0
+    assert prototypes(score, points, 1).tolist() in ([0], [1])  # the two scored best
+    assert prototypes(score[:2], points[:2], 4).tolist() == [0, 1]
+
+
+def test_taught_it_says_what_it_cannot_read(weights: str) -> None:
+    part = DynamicFocus(weights=weights)
+    tokens = grid_tokens(4, 2, 2, width=16)
+    with pytest.raises(BadInput, match="hear a question"):
+        part.compress(tokens, Query(" "), Budget(tokens=4))
+    with pytest.raises(BadInput, match="16 wide, got 8"):
+        part.compress(grid_tokens(4, 2, 2, width=8), CUP, Budget(tokens=4))
+    with pytest.raises(BadInput, match=r"leave compress\.weights out"):
+        part.bind(Bodies(vlm=cast(Any, Eye())))
+    with pytest.raises(BadInput, match=r"none\.safetensors"):
+        DynamicFocus(weights="none.safetensors").fingerprint()
+    assert part.fingerprint() != ""
+    assert DynamicFocus().fingerprint() == ""

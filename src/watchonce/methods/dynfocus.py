@@ -16,7 +16,7 @@ and with the question's words, and that from known evidence, where the release's
 and learns through the loss alone. Prototypes are then made of the best-scored frames, not of all: this is as
 cheap for an hour as for a minute, and a short event keeps a prototype of its own. Cones are no more than the
 model reads well at once; the rest of the film becomes at most so many rods, a projection of the mean of a
-stretch and of what in it answers the question. So a large budget is not spent.
+stretch and of what in it answers the question; `focus` = 1 has none. So a large budget is not spent.
 """
 
 from __future__ import annotations
@@ -107,7 +107,9 @@ class DynamicFocus(Compressor):
         if not len(tokens):
             return tokens
         if self.weights:
-            return focused(taught(self.weights)[0], tokens, query, budget)
+            total = len(tokens) if budget.tokens is None else budget.tokens
+            rods = math.ceil((1 - self.focus) * total - 1e-9)
+            return focused(taught(self.weights)[0], tokens, query, total, rods)
         frame, count = framed(tokens)
         match = of_frames(tokens, frame, count, "dynfocus")
         each = -(-len(tokens) // count)
@@ -155,10 +157,10 @@ class DynamicFocus(Compressor):
         return np.array(sorted(rows, key=lambda row: (-score[group[row]], row)), np.int64)
 
 
-def focused(network: Focus, tokens: Tokens, query: Query | None, budget: Budget) -> Tokens:
-    """At most `budget.tokens` tokens, cones and rods as the network has them; differentiable by its sketch.
+def focused(network: Focus, tokens: Tokens, query: Query | None, total: int, rods: int) -> Tokens:
+    """At most `total` tokens, as many cones as the network may have and then at most `rods` rods.
 
-    Rods take what room cones leave.
+    Differentiable by the network's sketch.
     """
     if query is None or not query.text.strip():
         raise BadInput("dynfocus was taught to hear a question and got none; ask with words")
@@ -174,13 +176,12 @@ def focused(network: Focus, tokens: Tokens, query: Query | None, budget: Budget)
     with torch.no_grad():
         score = network(rows, heard)[0].cpu().numpy()
     each = -(-len(tokens) // count)
-    total = len(tokens) if budget.tokens is None else budget.tokens
     cones = min(network.shape.cones, max(1, total // each))
     chosen = prototypes(score, rows.flatten(1).cpu().numpy(), cones)
     keep = np.zeros(count, np.int64)
     keep[chosen] = min(each, total)
     parts = [merge.layers(tokens, _drawn(tokens, frame, keep, np.arange(count), each))]
-    rods = min(network.shape.rods, total - int(keep.sum()), count - len(chosen))
+    rods = min(rods, network.shape.rods, total - int(keep.sum()), count - len(chosen))
     if rods > 0:
         parts.append(sketched(network, tokens, frame, chosen, rods, heard.words[0]))
     whole = Tokens.cat(parts)

@@ -80,7 +80,8 @@ class Focus(nn.Module):
         wide, inner, features = shape.width, shape.inner, shape.features
         self.known = {word: number for number, word in enumerate(shape.words, 1)}
         self.word_embed = nn.Embedding(len(shape.words) + 1, inner, padding_idx=0)
-        nn.init.normal_(self.word_embed.weight, std=0.3)
+        with torch.no_grad():  # an unknown word, and none, say nothing
+            self.word_embed.weight.normal_(std=0.3)[0] = 0.0
         self.ask = nn.Sequential(
             nn.LayerNorm(inner), nn.Linear(inner, 2 * wide), nn.GELU(), nn.Linear(2 * wide, 2 * wide)
         )

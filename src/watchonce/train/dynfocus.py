@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from watchonce import library
-from watchonce.contracts import Budget, Prompt
+from watchonce.contracts import Prompt
 from watchonce.engine.fit import Plan, fit
 from watchonce.methods.dynfocus import focused
 from watchonce.models.body import LocalVLM
@@ -58,7 +58,7 @@ class Schedule:
     asked: int = 20
     answered: int = 12
     filter: Plan = Plan(steps=2400, rate=3e-3, warm_up=40, decay=0.02, weights={"rank": 0.3})  # noqa: RUF009
-    rods: Plan = Plan(steps=200, rate=1e-3, warm_up=20)  # noqa: RUF009
+    rods: Plan = Plan(steps=1000, rate=1e-3, warm_up=20)  # noqa: RUF009
     network: Mapping[str, Any] = field(default_factory=dict)  # changes to Shape
 
 
@@ -258,7 +258,7 @@ def rod_losses(
     for one in asked:
         rods = int(rng.integers(1, network.shape.rods + 1))
         total = network.shape.cones * film.each + rods
-        kept = focused(network, film.tokens, Query(one.question), Budget(tokens=total))
+        kept = focused(network, film.tokens, Query(one.question), total, rods)
         prompts.append(vlm.prompt(one.question, tokens=kept))
         targets.append([*vlm.template.continuation(one.answer), vlm.template.tokenizer.eos_token_id])
     logits = vlm.language.expect(prompts, targets)
@@ -312,13 +312,12 @@ def _ways(network: Focus, total: int, each: int) -> dict[str, Callable[[Tokens, 
         return tokens[torch.isin(frame, rows)]
 
     def cones(tokens: Tokens, asked: Asked) -> Tokens:
-        most = min(total, network.shape.cones * each)
-        return focused(network, tokens, Query(asked.question), Budget(tokens=most))
+        return focused(network, tokens, Query(asked.question), total, 0)
 
-    def taught(tokens: Tokens, asked: Asked) -> Tokens:
-        return focused(network, tokens, Query(asked.question), Budget(tokens=total))
+    def rods(tokens: Tokens, asked: Asked) -> Tokens:
+        return focused(network, tokens, Query(asked.question), total, network.shape.rods)
 
-    return {"uniform": even, "cones alone": cones, "taught": taught}
+    return {"uniform": even, "cones alone": cones, "cones and rods": rods}
 
 
 def _right(vlm: LocalVLM, prompts: Sequence[Prompt], asked: Sequence[Asked]) -> list[bool]:
