@@ -86,10 +86,10 @@ def repeat(source: Path, target: Path, times: int) -> None:
 
 def read_ours(path: Path, keyframes: bool = False, threads: int | None = None) -> int:
     """This project's reader; `frames(1)`. What its decoding process took is known once that has ended."""
-    from watchonce.video import children, open_video
+    from watchonce.video import open_video, server
 
     count = sum(len(batch) for batch in open_video(path, keyframes=keyframes, threads=threads).frames(1))
-    children.stop()
+    server.stop()
     return count
 
 

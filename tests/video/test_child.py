@@ -17,31 +17,48 @@ import numpy as np
 import pytest
 
 from watchonce.types import BadInput, DecoderDied, FrameBatch, UnreadableVideo
-from watchonce.video import FileVideo, Limits, children, open_video
+from watchonce.video import FileVideo, Limits, children, open_video, server
 from watchonce.video.reader import Reader
 
 from .films import X264, Film, write
 
-ENDS = {  # what a decoder does after three results, and what is said of it
+ENDS = {  # name of a file -> what its decoder does after three results, and what is said of it
     "crash": ("import ctypes; ctypes.string_at(0)", r"crashed \(SIGSEGV\)"),
     "abort": ("os.abort()", r"crashed \(SIGABRT\)"),
-    "out of memory": ("os.kill(os.getpid(), 9)", r"was killed \(SIGKILL\).*memory"),
+    "kill": ("os.kill(os.getpid(), 9)", r"was killed \(SIGKILL\).*memory"),
     "exit": ("os._exit(3)", "stopped with exit status 3"),
-    "endless loop": ("while True: pass", r"no progress for 0\.6 s"),
-    "stop": ("os.kill(os.getpid(), 19)", r"no progress for 0\.6 s"),
+    "loop": ("while True: pass", r"no progress for 0\.6 s"),
+    "halt": ("os.kill(os.getpid(), 19)", r"no progress for 0\.6 s"),
 }
-BROKEN = """
-import itertools, os
+DEEDS = {name: deed for name, (deed, _) in ENDS.items()} | {
+    "hungry": "bytearray(3 << 30)",
+    "fault": "raise ZeroDivisionError('ours')",
+    "slow": "for _ in range(200): time.sleep(0.1); beat()",
+}
+BROKEN = f"""
+import itertools, os, time
 from watchonce.video import reader
+from watchonce.video.pulse import beat
 whole = reader.read
 def read(path, order):
-    yield from itertools.islice(whole(path, order), 3)
-    {deed}
+    if path.stem in {DEEDS!r}:
+        yield from itertools.islice(whole(path, order), 3)
+        exec({DEEDS!r}[path.stem])
     yield from whole(path, order)
 reader.read = read
 from watchonce.video.forkserver import main
 main()
 """
+
+
+@pytest.fixture(scope="module", autouse=True)
+def program() -> Iterator[None]:
+    """Decoders whose fate is in the name of their file; the real program is back afterwards."""
+    server.stop()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(server, "PROGRAM", BROKEN)
+        yield
+    server.stop()
 
 
 @pytest.fixture(scope="module")
@@ -50,13 +67,12 @@ def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write(tmp_path_factory.mktemp("child"), Film("plain.mp4", frames=100, options=X264))
 
 
-@pytest.fixture
-def program(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
-    """Lets a test change what the fork server runs; the real one is back afterwards."""
-    children.stop()
-    yield monkeypatch
-    monkeypatch.undo()
-    children.stop()
+def doomed(film: Path, name: str) -> Path:
+    """The same film under a name that its decoder does not survive."""
+    path = film.with_name(f"{name}.mp4")
+    if not path.exists():
+        path.symlink_to(film)
+    return path
 
 
 def tree() -> list[int]:
@@ -97,17 +113,14 @@ def idle_child(video: FileVideo) -> int:
 
 
 @pytest.mark.parametrize("end", ENDS)
-def test_row_19_a_decoder_that_dies_or_hangs_is_one_typed_error(
-    film: Path, program: pytest.MonkeyPatch, end: str
-) -> None:
-    deed, words = ENDS[end]
-    program.setattr(children, "PROGRAM", BROKEN.format(deed=deed))
-    video = open_video(film, threads=1, limits=Limits(stall=0.6))
+def test_row_19_a_decoder_that_dies_or_hangs_is_one_typed_error(film: Path, end: str) -> None:
+    path = doomed(film, end)
+    video = open_video(path, threads=1, limits=Limits(stall=0.6))
     other = open_video(film)  # another job, which goes on
     before = tree()
-    with pytest.raises(DecoderDied, match=words) as caught:
+    with pytest.raises(DecoderDied, match=ENDS[end][1]) as caught:
         list(video.frames())
-    assert str(film) in str(caught.value)
+    assert str(path) in str(caught.value)
     assert "\n" not in str(caught.value)
     assert caught.value.exit_code == 3
     assert len(other.stamps()) == 100
@@ -118,17 +131,15 @@ def test_row_19_a_decoder_that_dies_or_hangs_is_one_typed_error(
     assert state(before[0]) in "SR"  # the fork server lives on
 
 
-def test_row_19_a_child_short_of_memory_says_so(film: Path, program: pytest.MonkeyPatch) -> None:
-    program.setattr(children, "PROGRAM", BROKEN.format(deed="bytearray(3 << 30)"))
-    video = open_video(film, threads=1, limits=Limits(memory=3 << 30))
+def test_row_19_a_child_short_of_memory_says_so(film: Path) -> None:
+    video = open_video(doomed(film, "hungry"), threads=1, limits=Limits(memory=3 << 30))
     with pytest.raises(UnreadableVideo, match=r"needs more than 3072 MB.*limit memory"):
         list(video.frames())
 
 
-def test_a_fault_of_ours_in_the_child_is_shown_whole(film: Path, program: pytest.MonkeyPatch) -> None:
-    program.setattr(children, "PROGRAM", BROKEN.format(deed="raise ZeroDivisionError('ours')"))
+def test_a_fault_of_ours_in_the_child_is_shown_whole(film: Path) -> None:
     with pytest.raises(RuntimeError, match="ZeroDivisionError: ours"):
-        list(open_video(film, threads=1).frames())
+        list(open_video(doomed(film, "fault"), threads=1).frames())
 
 
 def test_row_19_a_waiting_child_or_its_server_may_be_killed_from_outside(film: Path) -> None:
@@ -137,19 +148,16 @@ def test_row_19_a_waiting_child_or_its_server_may_be_killed_from_outside(film: P
     with pytest.raises(DecoderDied, match="SIGKILL"):
         video.stamps()
     assert len(video.stamps()) == 100
-    server = tree()[0]
-    os.kill(server, signal.SIGKILL)
+    forker = tree()[0]
+    os.kill(forker, signal.SIGKILL)
     with pytest.raises(DecoderDied):
         video.stamps()
     assert len(open_video(film).stamps()) == 100
-    assert server not in tree()
+    assert forker not in tree()
 
 
-def test_wall_time_is_limited(film: Path, program: pytest.MonkeyPatch) -> None:
-    slow = "for _ in range(200): reader.open_source(path).close(); time.sleep(0.1); beat()"
-    imports = "import time; from watchonce.video.pulse import beat\n"
-    program.setattr(children, "PROGRAM", imports + BROKEN.format(deed=slow))
-    video = open_video(film, threads=1, limits=Limits(stall=5, wall=1.0))
+def test_wall_time_is_limited(film: Path) -> None:
+    video = open_video(doomed(film, "slow"), threads=1, limits=Limits(stall=5, wall=1.0))
     began = time.monotonic()
     with pytest.raises(DecoderDied, match="limit wall"):
         list(video.frames())
@@ -202,11 +210,11 @@ def test_a_file_that_changes_between_questions_is_named(film: Path, tmp_path: Pa
 
 KILLED = """
 import os, sys, time
-from watchonce.video import children, open_video
+from watchonce.video import open_video, server
 video = open_video(sys.argv[1], threads=1)
 frames = video.frames()
 next(frames)
-print(children._server.process.pid, flush=True)
+print(server._running.process.pid, flush=True)
 time.sleep(60)
 """
 
@@ -215,17 +223,17 @@ time.sleep(60)
 def test_row_19_children_end_with_a_parent_that_is_killed(film: Path) -> None:
     parent = subprocess.Popen([sys.executable, "-c", KILLED, str(film)], stdout=subprocess.PIPE, text=True)
     assert parent.stdout is not None
-    server = int(parent.stdout.readline())
-    below = Path(f"/proc/{server}/task/{server}/children").read_text().split()
+    forker = int(parent.stdout.readline())
+    below = Path(f"/proc/{forker}/task/{forker}/children").read_text().split()
     assert below
     parent.kill()
     parent.wait()
     parent.stdout.close()
     ended = ("gone", "Z")  # whoever adopts orphans here may be slow to reap them
     until = time.monotonic() + 10
-    while time.monotonic() < until and not all(state(int(n)) in ended for n in [server, *below]):
+    while time.monotonic() < until and not all(state(int(n)) in ended for n in [forker, *below]):
         time.sleep(0.02)
-    assert all(state(int(n)) in ended for n in [server, *below])
+    assert all(state(int(n)) in ended for n in [forker, *below])
 
 
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="counts open files through /proc")
@@ -270,7 +278,7 @@ def test_a_copy_of_the_process_has_children_of_its_own(film: Path) -> None:
     if pid == 0:
         same = video.frames_at([1.0]).pixels.tobytes() == expected
         os.write(writer, b"same" if same else b"else")
-        children.stop()
+        server.stop()
         os._exit(0)
     os.close(writer)
     with os.fdopen(reader, "rb") as told:

@@ -14,11 +14,11 @@ from .films import X264, Film, write
 
 MEASURE = """
 import resource, sys
-from watchonce.video import children, open_video
+from watchonce.video import open_video, server
 video = open_video(sys.argv[1], threads=2)
 count = sum(len(b) for _, b in video.windows(10, 2))
 assert count == round(video.duration * 2), (count, video.duration)
-children.stop()  # what the decoding process took is known once it has been waited for
+server.stop()  # what the decoding process took is known once it has been waited for
 both = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
 print(sum(resource.getrusage(who).ru_maxrss for who in both))
 """

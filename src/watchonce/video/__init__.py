@@ -9,10 +9,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from watchonce.video.children import prepare
     from watchonce.video.file import FileVideo, open_video
     from watchonce.video.limits import Limits
     from watchonce.video.receipt import merge_coverage
+    from watchonce.video.server import prepare
 
 __all__ = ["FileVideo", "Limits", "merge_coverage", "open_video", "prepare"]
 
@@ -21,7 +21,7 @@ _HOMES = {
     "Limits": "limits",
     "merge_coverage": "receipt",
     "open_video": "file",
-    "prepare": "children",
+    "prepare": "server",
 }
 
 

@@ -1,4 +1,4 @@
-"""The asking side of decoding processes: starts the fork server, leases children, tells how they ended.
+"""The asking side of decoding processes: has children forked, leases them, tells how they ended.
 
 One child reads one file and is never given another, so a file that took hold of its decoder takes hold
 of nothing else. A child that has answered is kept for the next question to the same file; the number of
@@ -7,17 +7,13 @@ idle ones is small and fixed. A child whose answer is not wanted to the end is k
 
 from __future__ import annotations
 
-import atexit
 import os
 import signal
 import socket
-import subprocess
-import sys
 import threading
 import weakref
 from collections import OrderedDict
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -25,14 +21,13 @@ import numpy as np
 
 from watchonce import types
 from watchonce.types import DecoderDied, WatchonceError
+from watchonce.video import server
 from watchonce.video.channel import Asking, Garbled, Head, Stalled, make_arena
-from watchonce.video.forkserver import FORK, STATUS
+from watchonce.video.forkserver import STATUS
 from watchonce.video.limits import Limits
 
-PROGRAM = "from watchonce.video.forkserver import main; main()"
 IDLE = 4  # children kept for their next question, all files together
 _START = 60.0  # seconds the fork server may take to load FFmpeg
-_PARTING = 1.0  # seconds to wait for the fork server at the end
 _LAST_WORDS = 5.0  # seconds to wait for the status of a child that has gone
 _HEADROOM = 1 << 20  # bytes of an answer that are times, not pixels
 
@@ -112,88 +107,41 @@ def _typed(name: str) -> type[WatchonceError]:
     return found if isinstance(found, type) and issubclass(found, WatchonceError) else types.UnreadableVideo
 
 
-class ForkServer:
-    """A process that forks children. It is started at once and answers when FFmpeg is loaded.
-
-    Forked copies of this process share it: a request is one message, and its answer has a line of its own.
-    """
-
-    def __init__(self, program: str) -> None:
-        self._owner = os.getpid()
-        self._control, theirs = socket.socketpair()
-        with theirs:
-            path = os.pathsep.join(place for place in sys.path if place)  # never the current folder
-            self.process = subprocess.Popen(
-                [sys.executable, "-P", "-c", program, str(theirs.fileno())],
-                pass_fds=[theirs.fileno()],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                env={**os.environ, "PYTHONPATH": path, "OPENBLAS_NUM_THREADS": "1"},
-            )
-
-    def fork(self, path: Path, limits: Limits) -> Child:
-        """A fresh child. Raises ConnectionError when the server has gone."""
-        line, its_line = socket.socketpair()
-        lifeline, its_lifeline = socket.socketpair()
-        arena = make_arena()
-        try:
-            socket.send_fds(self._control, [FORK], [its_line.fileno(), arena, its_lifeline.fileno()])
-            its_line.close()
-            its_lifeline.close()
-            child = Child(path, limits, line, lifeline, arena)
-        except OSError:
-            line.close()
-            lifeline.close()
-            raise
-        finally:
-            its_line.close()
-            its_lifeline.close()
-            os.close(arena)
-        _alive.add(child)
-        return child
-
-    def alive(self) -> bool:
-        """False once it is known to have ended; a forked copy of its starter finds out by asking it."""
-        return self._owner != os.getpid() or self.process.poll() is None
-
-    def close(self) -> None:
-        """Lets go of the server, which ends, with its children, when nobody holds on to it any more."""
-        self._control.close()
-        if self._owner == os.getpid():
-            with suppress(subprocess.TimeoutExpired):  # a forked copy of this process may still need it
-                self.process.wait(_PARTING)
-
-
 _alive: weakref.WeakSet[Child] = weakref.WeakSet()
 _lock = threading.RLock()  # the collector may drop a file while this very thread holds it
-_server: ForkServer | None = None
 _idle: OrderedDict[tuple[int, int], Child] = OrderedDict()  # (file, turn) -> child, oldest first
 _turn = 0
 
 
-def prepare() -> ForkServer:
-    """Starts the fork server, if none runs, and does not wait for it."""
-    global _server
-    with _lock:
-        if _server is None or not _server.alive():
-            _server = ForkServer(PROGRAM)
-        return _server
-
-
 def fresh(path: Path, limits: Limits) -> Child:
     """A child for a file, which it has not opened yet; a server that was killed is replaced once."""
-    global _server
     for _ in range(2):
-        server = prepare()
         try:
-            return server.fork(path, limits)
+            child = _fork(path, limits)
         except ConnectionError:
-            with _lock:
-                _server = None if _server is server else _server
-            server.close()
+            server.stop()
+        else:
+            _alive.add(child)
+            return child
     raise DecoderDied(
         f"{path}: the process that decoders are forked from does not stay alive; is memory short?"
     )
+
+
+def _fork(path: Path, limits: Limits) -> Child:
+    line, its_line = socket.socketpair()
+    lifeline, its_lifeline = socket.socketpair()
+    arena = make_arena()
+    try:
+        with its_line, its_lifeline:
+            server.prepare().fork(its_line.fileno(), arena, its_lifeline.fileno())
+        return Child(path, limits, line, lifeline, arena)
+    except OSError:
+        line.close()
+        lifeline.close()
+        raise
+    finally:
+        os.close(arena)
 
 
 def take(file: int) -> Child | None:
@@ -220,16 +168,6 @@ def drop(file: int) -> None:
     """Ends the idle children of a file that is no longer wanted."""
     while (child := take(file)) is not None:
         child.close()
-
-
-@atexit.register
-def stop() -> None:
-    """Ends the fork server and all children; the next file starts anew."""
-    global _server
-    with _lock:
-        server, _server = _server, None
-    if server is not None:
-        server.close()
 
 
 def _forget() -> None:
