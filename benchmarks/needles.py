@@ -1,9 +1,10 @@
 """Retrieval of needles against the length of the film, on drawn and real hosts.
 
-    python benchmarks/needles.py OUT [--minutes 1,10,60] [--host FILM]... [--selector bolt] [--memory diary]
-                                 [--tokens 32] [--samples 4] [--seeds 1,2,3] [--split test] [--model tiny]
+    python benchmarks/needles.py OUT [--minutes 1,10,60] [--host FILM]... [--selectors bolt,dynfocus-tiny]
+                                 [--memory diary] [--tokens 32] [--samples 4] [--seeds 1,2,3] [--split test]
+                                 [--model tiny]
 
-Uniform and a selector at equal tokens, a memory of notes, and what bounds them. Every cell is kept in the
+Uniform and ways to choose at equal tokens, a memory of notes, and what bounds them. Every cell is kept in the
 folder OUT when it is done; the same command goes on where it stopped. A question is asked four times with its
 choices in other orders and is right only if all four are. Needles are deeds of the drawn world, 6 s each, so
 that the model that ships can be asked; `--host` names video files to plant them in as well.
@@ -21,7 +22,7 @@ from watchonce import evaluate
 from watchonce.evaluate import arena
 from watchonce.evaluate.arena.table import find
 
-COLUMNS = ("uniform", "selector", "memory", "ceiling", "all tokens", "prior")
+BOUNDS = ("memory", "ceiling", "all tokens", "prior")
 
 
 def main() -> None:
@@ -30,7 +31,7 @@ def main() -> None:
     words.add_argument("out", type=Path)
     words.add_argument("--minutes", default="1,10,60")
     words.add_argument("--host", action="append", default=[])
-    words.add_argument("--selector", default="bolt")
+    words.add_argument("--selectors", default="bolt,dynfocus-tiny")
     words.add_argument("--memory", default="diary")
     words.add_argument("--tokens", type=int, default=32)
     words.add_argument("--samples", type=int, default=4)
@@ -40,10 +41,19 @@ def main() -> None:
     given = words.parse_args()
     given.out.mkdir(parents=True, exist_ok=True)
     lengths = [float(length) for length in given.minutes.split(",")]
-    print(f"{'host':26}{'minutes':>8}{'n':>5}  " + "".join(f"{name:<22}" for name in COLUMNS))
+    names = columns(given)
+    print(f"{'host':26}{'minutes':>8}{'n':>5}  " + "".join(f"{name:<22}" for name in names).rstrip())
     for host in ["", *given.host]:
         for minutes in lengths:
-            print(line(Path(host).stem if host else "drawn", minutes, cell(given, host, minutes)), flush=True)
+            found = cell(given, host, minutes)
+            shares = "".join(f"{share(found[name]):<22}" for name in names)
+            title = (Path(host).stem if host else "drawn")[:25]
+            print(f"{title:26}{minutes:8g}{found['uniform']['n']:5d}  {shares}".rstrip(), flush=True)
+
+
+def columns(given: argparse.Namespace) -> list[str]:
+    """What the table compares, by the names of the kept results."""
+    return ["uniform", *given.selectors.split(","), *BOUNDS]
 
 
 def cell(given: argparse.Namespace, host: str, minutes: float) -> dict[str, Any]:
@@ -59,7 +69,7 @@ def cell(given: argparse.Namespace, host: str, minutes: float) -> dict[str, Any]
         "model": given.model,
     }
     swept = arena.sweep(
-        [given.selector],
+        given.selectors.split(","),
         "vnbench",
         budgets=[given.tokens],
         parts=file.with_suffix(".arena"),
@@ -68,8 +78,7 @@ def cell(given: argparse.Namespace, host: str, minutes: float) -> dict[str, Any]
     asked = evaluate.evaluate(given.memory, "vnbench", parts=file.with_suffix(".memory"), draws=1, **run)
     cells, shares = swept["summary"], asked["summary"]["accuracy"]["all"]
     found = {
-        "uniform": find(cells, "uniform", given.tokens),
-        "selector": find(cells, given.selector, given.tokens),
+        **{name: find(cells, name, given.tokens) for name in ("uniform", *given.selectors.split(","))},
         "all tokens": find(cells, "all tokens", None),
         "prior": find(cells, "prior", None),
         "memory": shares["recipe"],
@@ -80,12 +89,6 @@ def cell(given: argparse.Namespace, host: str, minutes: float) -> dict[str, Any]
     }
     evaluate.save({"options": options, "seeds": list(run["seeds"]), **kept}, file)
     return kept
-
-
-def line(host: str, minutes: float, found: dict[str, Any]) -> str:
-    """A row of the table."""
-    shares = "".join(f"{share(found[name]):<22}" for name in COLUMNS)
-    return f"{host[:25]:26}{minutes:8g}{found['uniform']['n']:5d}  {shares}".rstrip()
 
 
 def share(value: dict[str, Any] | None, names: Sequence[str] = ("mean", "low", "high")) -> str:
