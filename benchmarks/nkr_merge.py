@@ -35,7 +35,8 @@ from watchonce.study.captions import CaptionStream
 from watchonce.study.distil import Course, distil
 from watchonce.study.items import Corpus, Item
 from watchonce.study.phrasebook import Phrasebook
-from watchonce.study.rows import Layout, replay
+from watchonce.study.replay import replay
+from watchonce.study.rows import Layout
 from watchonce.types import Video
 from watchonce.video import open_video
 from watchonce.video.drawn.film import draw
@@ -86,7 +87,7 @@ class Trial:
         with self.vlm.learn(Lora(self.rank, 2 * self.rank, 0, start)) as student:
             layout = Layout(self.vlm, student)
             video, corpus = self.films[0]
-            kept = layout.kept(replay(video, self.vlm, corpus.items, SEEN, 0))
+            kept = layout.kept(replay(video, self.vlm, corpus, SEEN, 0))
             distil(student, layout.rows(items), kept, course, checkpoint=self.folder / f"{name}.safetensors")
             student.save(out)
         self.seconds[name] = round(time.process_time() - began, 1)

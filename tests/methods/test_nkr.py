@@ -25,7 +25,7 @@ from watchonce.video import open_video
 from watchonce.video.drawn.film import draw
 
 ROOT = Path(__file__).resolve().parents[2]
-QUICK = ("memory.rounds=30", "memory.legs=1", "memory.rate=8e-3")
+QUICK = ("memory.rounds=26", "memory.legs=1", "memory.rate=8e-3")
 
 
 @pytest.fixture(scope="module")

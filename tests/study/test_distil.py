@@ -11,8 +11,8 @@ import torch
 
 from watchonce.contracts import Lora
 from watchonce.models.vlm import load_vlm
-from watchonce.study.distil import WINDOW, Course, Deal, answers, distil, divergence, guard
-from watchonce.study.rows import Row, likeliest
+from watchonce.study.distil import ASKED, WINDOW, Course, Deal, answers, distil, divergence, guard
+from watchonce.study.rows import Layout, Row, likeliest
 
 FACTS = {
     "where is the red cup washed": "kitchen",
@@ -22,7 +22,7 @@ FACTS = {
     "is the yellow lamp washed": "yes",
     "is the red lamp washed": "no",
 }
-COURSE = Course(rounds=0.0, rows=6, fresh=0, kept=2, rate=5e-3, least=24, most=24)
+COURSE = Course(rounds=0.0, rows=6, kept=2, rate=5e-3, least=24, most=24)
 
 
 @pytest.fixture(scope="module")
@@ -49,50 +49,64 @@ def kept_of(vlm: Any, student: Any) -> list[Row]:
     return rows
 
 
-def dealer(course: Course, lengths: list[int], fresh: Any = None) -> Deal:
-    rows = [Row(cast(Any, np.zeros(length)), (n,)) for n, length in enumerate(lengths)]
-    return Deal(torch.nn.Linear(1, 1), rows, rows, course, fresh)
+def dealer(course: Course, lengths: list[int], facts: list[str] | None = None) -> Deal:
+    names = facts or [""] * len(lengths)
+    rows = [
+        Row(cast(Any, np.zeros(length)), (n,), fact=fact)
+        for n, (length, fact) in enumerate(zip(lengths, names, strict=True))
+    ]
+    return Deal(torch.nn.Linear(1, 1), rows, rows, course)
 
 
-def dealt(deal: Deal, steps: range) -> list[tuple[list[int], list[int], list[int]]]:
+def dealt(deal: Deal, steps: range) -> list[tuple[list[int], list[int]]]:
     found = []
     for step in steps:
-        taken, anew, kept = deal(step, np.random.default_rng([7, step]))
-        found.append((taken, [row.target[0] for row in anew], [row.target[0] for row in kept]))
+        taken, kept = deal(step, np.random.default_rng([7, step]))
+        found.append((taken, [row.target[0] for row in kept]))
     return found
 
 
 def test_what_is_known_is_read_seldom_and_what_is_not_often() -> None:
-    deal = dealer(Course(rows=10, fresh=0, kept=0), [3] * 400)
-    first = [i for taken, _, _ in dealt(deal, range(WINDOW)) for i in taken]
+    deal = dealer(Course(rows=10, kept=0), [3] * 400)
+    first = [i for taken, _ in dealt(deal, range(WINDOW)) for i in taken]
     assert len(set(first)) == len(first) == 10 * WINDOW
     deal.learnt(range(400), torch.full((400,), 0.001))
     deal.learnt(range(20), torch.full((20,), 2.0))
-    later = [i for taken, _, _ in dealt(deal, range(WINDOW, 3 * WINDOW)) for i in taken]
+    later = [i for taken, _ in dealt(deal, range(WINDOW, 3 * WINDOW)) for i in taken]
     assert sum(i < 20 for i in later) > 0.2 * len(later), "a twentieth of the rows, half of what is to learn"
     assert any(i >= 20 for i in later), "what is known is asked again now and then"
-    assert set(dealt(dealer(Course(rows=10, fresh=0, kept=0), [3] * 7), range(1))[0][0]) == set(range(7))
+    assert set(dealt(dealer(Course(rows=10, kept=0), [3] * 7), range(1))[0][0]) == set(range(7))
+
+
+def test_a_fact_is_known_in_all_its_phrasings_and_read_by_how_many_it_has() -> None:
+    facts = [f"f{n % 50}" for n in range(150)] + [f"g{n}" for n in range(150)]  # three phrasings, and one
+    deal = dealer(Course(rows=5, kept=0), [3] * 300, facts)
+    deal.learnt([0], torch.tensor([0.001]))
+    assert [deal.fact[at] for at in (0, 50, 100)] == [0, 0, 0]
+    assert float(deal.known[0]) == pytest.approx(0.001)
+    taken = [i for taken, _ in dealt(deal, range(20 * WINDOW)) for i in taken]
+    often = [sum(i < 150 for i in taken) / 50, sum(i >= 150 for i in taken) / 150]
+    assert 2.0 < often[0] / often[1] < 3.5
+    assert len({i for i in taken if i < 150}) > 120, "any of its phrasings"
+    assert sum(i % 50 == 0 for i in taken if i < 150) < 0.2 * often[0]
 
 
 def test_rows_of_a_step_are_of_like_length() -> None:
     lengths = np.random.default_rng(1).integers(5, 60, 500).tolist()
-    deal = dealer(Course(rows=16, fresh=0, kept=0), lengths)
+    deal = dealer(Course(rows=16, kept=0), lengths)
     spreads = [
         max(lengths[i] for i in taken) - min(lengths[i] for i in taken)
-        for taken, _, _ in dealt(deal, range(2 * WINDOW))
+        for taken, _ in dealt(deal, range(2 * WINDOW))
     ]
     assert sum(spreads) / len(spreads) < 55 / WINDOW + 4
-    assert len({sum(lengths[i] for i in taken) for taken, _, _ in dealt(deal, range(WINDOW))}) > 1
+    assert len({sum(lengths[i] for i in taken) for taken, _ in dealt(deal, range(WINDOW))}) > 1
 
 
 def test_a_deal_taken_up_in_the_middle_of_a_window_goes_on_as_it_was() -> None:
-    def fresh(rng: np.random.Generator, count: int) -> list[Row]:
-        return [Row(cast(Any, np.zeros(3)), (100 + int(rng.integers(999)),)) for _ in range(count)]
-
-    course = Course(rows=6, fresh=2, kept=3)
-    whole, again = dealer(course, [3] * 90, fresh), dealer(course, [3] * 90, fresh)
+    course = Course(rows=6, kept=3)
+    whole, again = dealer(course, [3] * 90), dealer(course, [3] * 90)
     first = dealt(whole, range(WINDOW + 3))
-    assert all(len(taken) == 4 and len(anew) == 2 and len(kept) == 3 for taken, anew, kept in first)
+    assert all(len(taken) == 6 and len(kept) == 3 for taken, kept in first)
     whole.learnt(range(5), torch.full((5,), 0.5))
     again.load_state_dict(whole.state_dict())
     assert dealt(whole, range(WINDOW + 3, 3 * WINDOW)) == dealt(again, range(WINDOW + 3, 3 * WINDOW))
@@ -128,6 +142,21 @@ def test_a_leg_teaches_the_answers_and_the_guard_holds_the_rest(vlm: Any) -> Non
     assert drift[4.0] < 0.5 * drift[0.0]
 
 
+def test_the_guard_weighs_a_question_less_than_its_answer(vlm: Any) -> None:
+    with vlm.learn(Lora(4, 8, 1)) as student, torch.no_grad():
+        (row, *_) = Layout(vlm, student).kept([vlm.prompt("where is the red cup")])
+        assert 0 < row.asked < len(row.target)
+        assert float(guard(student, [row])) < 1e-4, "nothing is learnt yet"
+        for name, matrix in student.module.named_parameters():
+            if "lora_B" in name:
+                matrix.normal_(0.0, 0.02, generator=torch.Generator().manual_seed(3))
+        said = student.logits([row.prompt], [row.target])[0]
+        drift = divergence(said, cast(Any, row.expected))
+        whole = drift[row.asked :].mean() + ASKED * drift[: row.asked].mean()
+        torch.testing.assert_close(guard(student, [row]), whole)
+        assert float(drift.max()) > 0.01
+
+
 def test_a_teacher_pulls_towards_what_it_expects(vlm: Any) -> None:
     with vlm.learn(Lora(4, 8, 1)) as student:
         prompt, target = vlm.prompt("where is the red cup"), tuple(student.ids("kitchen"))
@@ -160,7 +189,7 @@ def test_a_killed_leg_goes_on_bit_for_bit(vlm: Any, tmp_path: Path) -> None:
 
 
 def test_a_course_reads_every_row_so_many_times_within_its_bounds() -> None:
-    course = Course(rounds=6.0, rows=64, fresh=0, least=100, most=500)
+    course = Course(rounds=6.0, rows=64, least=100, most=500)
     assert course.steps(3200) == 300
     assert course.steps(10) == 100
     assert course.steps(100_000) == 500

@@ -6,7 +6,7 @@ import pytest
 
 from watchonce.contracts import Reply
 from watchonce.models.source import TINY
-from watchonce.study.rewording import reword, surest
+from watchonce.study.rewording import reword, settle
 from watchonce.video.drawn.phrases import FILM, fill
 
 BOOK = (TINY / "phrasebook.toml").read_text()
@@ -60,7 +60,24 @@ def test_without_a_phrasebook_a_question_stands_for_itself() -> None:
     assert reword("Where was the red cup washed?", None) == ("Where was the red cup washed?",)
 
 
-def test_the_surest_reply_counts() -> None:
+def said(*replies: tuple[str, float]) -> list[Reply]:
+    return [Reply(text, logprob, 3) for text, logprob in replies]
+
+
+def test_wordings_vote_and_the_surest_of_the_winners_stands() -> None:
+    where = said(("garden, from 1 2 to 1 9", -0.1), ("kitchen, from 3 2 to 3 9", -0.4), ("kitchen", -0.3))
+    assert settle(where).text == "kitchen"
+    assert settle(said(("garden", -0.1), ("kitchen", -2.5), ("kitchen", -2.5))).text == "garden"
+    times = said(("from 1 2 to 1 9", -0.5), ("from 1 2 to 1 8", -0.2), ("from 7 2 to 7 8", -0.6))
+    assert settle(times).text == "from 1 2 to 1 8"
+
+
+def test_that_there_is_no_answer_wins_against_all_answers_together() -> None:
+    nothing = ("not found", -0.1)
+    assert settle(said(nothing, nothing, ("one", -0.01), ("two", -0.9))).text == "not found"
+    assert settle(said(nothing, ("one", -0.4), ("two", -0.4))).text == "one"
+
+
+def test_the_first_reply_stands_where_no_probabilities_are_told() -> None:
     nan = float("nan")
-    assert surest([Reply("a", -2.0, 3), Reply("b", -0.1, 3), Reply("c", -0.5, 3)]).text == "b"
-    assert surest([Reply("a", nan, 0), Reply("b", nan, 0)]).text == "a"
+    assert settle([Reply("a", nan, 0), Reply("b", nan, 0), Reply("b", nan, 0)]).text == "a"

@@ -13,7 +13,6 @@ from them where there is a model.
 from __future__ import annotations
 
 import json
-import re
 import shutil
 import time
 from collections.abc import Sequence
@@ -30,14 +29,12 @@ from watchonce.study import asset, times
 from watchonce.study.agent import TRACE, Agent, Effort
 from watchonce.study.captions import PENDING, CaptionStream
 from watchonce.study.distil import Course
-from watchonce.study.questions import Moments
-from watchonce.study.rewording import reword, surest
+from watchonce.study.rewording import reword, says_nothing, settle
 from watchonce.study.rows import ask
 from watchonce.study.school import School
 from watchonce.types import Answer, BadInput, Cost, FrameBatch, Note, Query, Recall, Span, Tokens
 
 SHOWN = 10  # notes for the eye
-NOTHING = re.compile(r"\bnot (found|in (the|this) video)\b", re.IGNORECASE)
 
 
 @dataclass
@@ -51,8 +48,8 @@ class NKR(Memory):
     prompt: str = "Describe what happens."
     limit: int = 48  # tokens of one description
     keep_notes: bool = True  # the events beside the adapter, for timeline and thumbnails
-    rounds: float = 20.0  # times every answer is read
-    rate: float = 5e-3  # of learning; 2e-4 for models of 7 billion numbers
+    rounds: float = 20.0  # times every question is read, on average
+    rate: float = 4e-3  # of learning; 2e-4 for models of 7 billion numbers
     legs: int = 1  # of training, at most; an exam after each decides
     tours: int = 1  # of the agent; a second looks again where the first exam showed gaps
     seed: int = 0
@@ -97,9 +94,8 @@ class NKR(Memory):
         study.mkdir(exist_ok=True)
         lora = asset.lora_for(vlm, desk.video.duration, budget.memory, self.seed)
         course = Course(self.rounds, rate=self.rate, seed=self.seed)
-        draw = None if agent.book is None else Moments(corpus.events, agent.book, desk.video.duration).draw
         again = agent.again if self.tours > 1 else None
-        school = School(desk, vlm, lora, course, self.legs, draw, again)
+        school = School(desk, vlm, lora, course, self.legs, again)
         corpus = school.teach(corpus, adapter)
         corpus.write(study / "corpus.jsonl")
         shutil.copy(desk.folder / TRACE, study / TRACE)
@@ -145,7 +141,7 @@ class Recite(Answerer):
     at_once: ClassVar[int] = 16
 
     limit: int = 32  # tokens of an answer
-    wordings: int = 8  # ways to ask, at most; the surest reply counts
+    wordings: int = 8  # ways to ask, at most; their replies vote
 
     def answer(self, recalls: Sequence[Recall], queries: Sequence[Query]) -> list[Answer]:
         """One answer a pair, in order; pairs of different memories share a batch."""
@@ -158,11 +154,11 @@ class Recite(Answerer):
         said = iter(vlm.generate([p for mine in prompts for p in mine], self.limit, adapters=worn))
         answers = []
         for recall, query, mine in zip(recalls, queries, prompts, strict=True):
-            prompt, reply = mine[0], surest([next(said) for _ in mine])
+            prompt, reply = mine[0], settle([next(said) for _ in mine])
             text, spans = times.parse(reply.text, vlm.words)
             found = tuple(Span(s.start, s.end, reply.sure) for s in spans)
             late = query.before is not None and any(s.start >= query.before for s in found)
-            lost = late or not (text or found) or bool(NOTHING.search(text))
+            lost = late or says_nothing(text, found)
             cost = Cost(tokens=sum(map(len, mine)) + reply.tokens)
             choice, scores = self._choose(vlm, recall, query, prompt) if query.choices else (None, ())
             if lost:

@@ -23,29 +23,29 @@ from watchonce.engine.fit import Plan, fit
 from watchonce.study.rows import Expected, Row
 
 WINDOW = 8  # steps whose rows are drawn at once
-EASY, HARD = 0.05, 1.0  # losses between which a row is drawn the oftener the higher its loss
-
-Fresh = Callable[[np.random.Generator, int], list[Row]]
+# losses of the worst token between which a fact is drawn the oftener the higher it is: an answer is wrong as
+# soon as one token is, however many more follow from it
+EASY, HARD = 0.05, 2.5
+ASKED = 0.3  # weight of a question's own tokens in what must stay, beside those of its answer
 
 
 @dataclass(frozen=True, slots=True)
 class Course:
-    """How an adapter is taught. Every answer is read `rounds` times on average, `rows` of them a step."""
+    """How an adapter is taught. Every row is read `rounds` times on average, `rows` of them a step."""
 
     rounds: float = 20.0
-    rows: int = 48
-    fresh: int = 8  # of these, drawn anew at every step
-    kept: int = 4  # rows a step that must stay as they are
-    rate: float = 5e-3
+    rows: int = 40
+    kept: int = 10  # rows a step that must stay as they are
+    rate: float = 4e-3
     least: int = 60  # steps
-    most: int = 1000
+    most: int = 4000
     teacher: float = 1.0  # weight of the teacher
-    guard: float = 1.0  # weight of what must stay
+    guard: float = 3.0  # weight of what must stay
     seed: int = 0
 
     def steps(self, rows: int) -> int:
         """How many steps so many rows take."""
-        wanted = round(self.rounds * rows / max(1, self.rows - self.fresh))
+        wanted = round(self.rounds * rows / max(1, self.rows))
         return max(self.least, min(self.most, wanted))
 
     def plan(self, rows: int) -> Plan:
@@ -64,21 +64,20 @@ def distil(
     course: Course,
     *,
     checkpoint: Path | None = None,
-    fresh: Fresh | None = None,
     tell: Callable[[float, float], None] = lambda done, total: None,
     until: int | None = None,
 ) -> list[float]:
     """One leg of training; gives the loss of every step. Goes on from `checkpoint` where there is one.
 
-    fresh: makes rows for one step. until: stops early, as a kill would, with a checkpoint.
+    until: stops early, as a kill would, with a checkpoint.
     """
     plan = course.plan(len(rows))
-    deal = Deal(student.module, rows, kept, course, fresh)
+    deal = Deal(student.module, rows, kept, course)
 
     def losses(step: int, rng: np.random.Generator) -> Mapping[str, Tensor]:
-        taken, anew, guarded = deal(step, rng)
-        found, each = answers(student, [*(rows[i] for i in taken), *anew])
-        deal.learnt(taken, each[: len(taken)])
+        taken, guarded = deal(step, rng)
+        found, each = answers(student, [rows[i] for i in taken])
+        deal.learnt(taken, each)
         if guarded:
             found["guard"] = guard(student, guarded)
         return found
@@ -94,9 +93,9 @@ def distil(
 
 
 class Deal(nn.Module):
-    """Which rows a step takes: those that are known worst most often; rows to keep at random.
+    """Which rows a step takes: facts known worst most often, in any phrasing; rows to keep at random.
 
-    `known` `[rows]` is the last loss of every row. It is a buffer, so that it lies in the checkpoint, and a
+    `known` `[facts]` is the last loss of every fact. It is a buffer, so that it lies in the checkpoint, and a
     resumed leg deals as an undisturbed one would. Rows of a step are of like length: `WINDOW` steps are drawn
     at once, laid out by length, cut, and taken in any order.
     """
@@ -104,57 +103,47 @@ class Deal(nn.Module):
     known: Tensor
     drawn: Tensor
 
-    def __init__(
-        self,
-        student: nn.Module,
-        rows: Sequence[Row],
-        kept: Sequence[Row],
-        course: Course,
-        fresh: Fresh | None,
-    ) -> None:
+    def __init__(self, student: nn.Module, rows: Sequence[Row], kept: Sequence[Row], course: Course) -> None:
         super().__init__()
-        self.student, self.rows, self.kept, self.course, self.fresh = student, rows, kept, course, fresh
-        self.count = min(len(rows), course.rows - (course.fresh if fresh is not None else 0))
-        self.register_buffer("known", torch.full((len(rows),), HARD))
+        self.student, self.rows, self.kept, self.course = student, rows, kept, course
+        facts: dict[str, int] = {}
+        self.fact = [facts.setdefault(row.fact or f"#{at}", len(facts)) for at, row in enumerate(rows)]
+        self.phrasings: list[list[int]] = [[] for _ in facts]
+        for at, fact in enumerate(self.fact):
+            self.phrasings[fact].append(at)
+        self.count = min(len(rows), course.rows)
+        self.register_buffer("known", torch.full((len(facts),), HARD))
         self.register_buffer("drawn", torch.zeros(WINDOW, self.count, dtype=torch.long))
-        self._anew_of, self._anew = -1, [[]] * WINDOW
 
-    def __call__(self, step: int, rng: np.random.Generator) -> tuple[list[int], list[Row], list[Row]]:
-        """Numbers of the rows taken, rows made anew, rows to keep."""
+    def __call__(self, step: int, rng: np.random.Generator) -> tuple[list[int], list[Row]]:
+        """Numbers of the rows taken, and rows to keep."""
         turn = step % WINDOW
-        # what a window holds beside `drawn` hangs on its first step alone, so that it can be made again
-        own = np.random.default_rng([self.course.seed, 2, step - turn])
-        order = own.permutation(WINDOW)
+        # the order of a window hangs on its first step alone, so that it can be made again
+        order = np.random.default_rng([self.course.seed, 2, step - turn]).permutation(WINDOW)
         if turn == 0:
             self.drawn.copy_(self._draw(rng))
-        if self._anew_of != step - turn:
-            self._anew_of, self._anew = step - turn, self._make(own)
-        taken = self.drawn[int(order[turn])].tolist()
         picked = rng.choice(len(self.kept), min(self.course.kept, len(self.kept)), replace=False)
-        return taken, self._anew[int(order[turn])], [self.kept[int(i)] for i in picked]
+        return self.drawn[int(order[turn])].tolist(), [self.kept[int(i)] for i in picked]
 
     def _draw(self, rng: np.random.Generator) -> Tensor:
         """The rows of the next `WINDOW` steps, `[WINDOW, count]`, shortest first."""
-        share = self.known.clamp(EASY, HARD).double().numpy()
-        times, rest = divmod(WINDOW * self.count, len(self.rows))  # a small corpus is read whole, and again
-        found = [np.tile(np.arange(len(self.rows)), times)]
-        found.append(rng.choice(len(self.rows), rest, replace=False, p=share / share.sum()))
-        chosen = sorted(np.concatenate(found).tolist(), key=lambda i: len(self.rows[i]))
-        return torch.tensor(chosen).reshape(WINDOW, self.count)
-
-    def _make(self, rng: np.random.Generator) -> list[list[Row]]:
-        """Rows made anew for the steps of a window, shortest first."""
-        count = 0 if self.fresh is None else self.course.fresh
-        made = [] if self.fresh is None else sorted(self.fresh(rng, WINDOW * count), key=len)
-        return [made[turn * count : (turn + 1) * count] for turn in range(WINDOW)]
+        listed = np.array([len(rows) for rows in self.phrasings])
+        share = self.known.clamp(EASY, HARD).double().numpy() * listed
+        times, rest = divmod(WINDOW * self.count, len(listed))  # a small corpus is read whole, and again
+        found = [np.tile(np.arange(len(listed)), times)]
+        found.append(rng.choice(len(listed), rest, replace=False, p=share / share.sum()))
+        facts = np.concatenate(found)
+        turns = (rng.random(len(facts)) * listed[facts]).astype(int)
+        taken = [self.phrasings[fact][turn] for fact, turn in zip(facts, turns, strict=True)]
+        return torch.tensor(sorted(taken, key=lambda at: len(self.rows[at]))).reshape(WINDOW, self.count)
 
     def learnt(self, taken: Sequence[int], lost: Tensor) -> None:
         """Takes note of the losses of rows just read."""
-        self.known[torch.tensor(taken, dtype=torch.long)] = lost
+        self.known[torch.tensor([self.fact[at] for at in taken], dtype=torch.long)] = lost
 
 
 def answers(student: Student, rows: Sequence[Row]) -> tuple[dict[str, Tensor], Tensor]:
-    """Losses, and the mean loss of every row `[rows]`, detached.
+    """Losses, and the weighted loss of the worst token of every row `[rows]`, detached.
 
     `answer`: mean cross-entropy of the tokens; `teacher`: divergence from it, over the same tokens.
     """
@@ -162,15 +151,21 @@ def answers(student: Student, rows: Sequence[Row]) -> tuple[dict[str, Tensor], T
     flat, lengths = torch.cat(said), [len(row.target) for row in rows]
     target = torch.tensor([i for row in rows for i in row.target], device=flat.device)
     weight = torch.tensor([w for row in rows for w in row.weights], device=flat.device)
-    lost = torch.nn.functional.cross_entropy(flat, target, reduction="none")
-    each = torch.stack([part.mean() for part in lost.detach().split(lengths)]).cpu()
-    return {"answer": (weight * lost).mean().cpu(), "teacher": _apart(rows, said) / len(flat)}, each
+    lost = weight * torch.nn.functional.cross_entropy(flat, target, reduction="none")
+    worst = torch.stack([part.max() for part in lost.detach().split(lengths)]).cpu()
+    return {"answer": lost.mean().cpu(), "teacher": _apart(rows, said) / len(flat)}, worst
 
 
 def guard(student: Student, rows: Sequence[Row]) -> Tensor:
-    """Mean divergence from what the bare model says, over the tokens of rows to keep."""
+    """Divergence from what the bare model says: the mean over answers, and `ASKED` of that over questions.
+
+    What it expects within a question tells more of how it reads than the word or two of an answer do.
+    """
     said = student.logits([row.prompt for row in rows], [row.target for row in rows])
-    return _apart(rows, said) / sum(len(row.target) for row in rows)
+    known = [(s, e, row.asked) for s, row in zip(said, rows, strict=True) if (e := row.expected) is not None]
+    drift = torch.cat([divergence(s, e) for s, e, _ in known]).cpu()
+    asked = torch.cat([torch.arange(len(e)) < count for _, e, count in known])
+    return drift[~asked].mean() + (ASKED * drift[asked].mean() if asked.any() else 0.0)
 
 
 def _apart(rows: Sequence[Row], said: Sequence[Tensor]) -> Tensor:

@@ -22,16 +22,18 @@ from watchonce.study.phrasebook import Phrasebook
 from watchonce.study.times import TICK
 
 PROBE = -1  # the form of a phrasing that is kept for the probe
-NOWHERE = 40  # deeds with objects that are not in the film, to draw from
-# How often a fact is worded, in phrasings that take turns; once where not named. An adapter must read a
-# question some thirty times, so what is listed is what is learnt; the rest comes by fresh draws.
+# How many phrasings of a fact are listed, taking turns; one where not named. An adapter must read a fact some
+# thirty times, and what has more phrasings is read the more often: these are shares of the teaching.
 FORMS = {
-    **dict.fromkeys(("when", "what", "where", "object", "before", "after"), 3),
-    **dict.fromkeys(("first", "last", "what_room", "count", "ever", "busy"), 2),
-    **dict.fromkeys(("most_object", "most_room", "most_deed", "objects"), 2),
+    **dict.fromkeys(("what", "object", "before", "after"), 3),
+    **dict.fromkeys(("when", "where", "at", "count", "ever", "what_room"), 2),
+    **dict.fromkeys(("first", "last", "busy", "objects"), 2),
 }
-ALWAYS = frozenset((*FORMS, "at", "opening", "closing"))  # kinds listed whole
-LISTED, NEVER = 0.25, 0.12  # shares listed of other kinds, and of deeds that never were
+ALWAYS = frozenset((*FORMS, "opening", "closing", "most_object", "most_room", "most_deed"))  # listed whole
+LISTED = 0.4  # share listed of other kinds
+ABSENT = 0.4  # facts listed that never were, for every one that was
+FEWEST = 40  # of them, where hardly anything was
+OFTEN = 2.5  # of them, questions whether it ever was, for one of another kind
 PAUSES = 3  # ticks of a pause of which one is listed
 PROBED = 160  # questions of a probe, at most
 # shares of a probe; kinds that are not named count 1
@@ -89,22 +91,22 @@ def ask_all(events: Sequence[Event], book: Phrasebook | None, seed: int, duratio
         if found and (number % PAUSES == 0 or "activity" in found[0].proof[0].fields):
             facts += found
     facts += [film.over(event, event.start, event.end) for event in film.deeds]
-    facts = [fact for fact in facts if rng.random() < _share(fact)]
+    facts = _listed(facts, rng)
     return [item for number, fact in enumerate(facts) for item in _worded(fact, number, book)]
 
 
-def _share(fact: Fact) -> float:
-    """How many of its like are listed: all of some kinds; of deeds that never were, one question in six."""
-    if fact.absent:
-        return NEVER if {"activity", "name"} <= fact.slots.keys() else LISTED
-    return 1.0 if fact.kind in ALWAYS else LISTED
+def _listed(facts: Sequence[Fact], rng: np.random.Generator) -> list[Fact]:
+    """The facts that are taught, in their order."""
+    shares = np.array([1.0 if fact.kind in ALWAYS else LISTED for fact in facts])
+    absent = np.array([fact.absent for fact in facts], bool)
+    shares[absent] = [OFTEN if fact.kind == "ever" else 1.0 for fact in facts if fact.absent]
+    room = max(ABSENT * shares[~absent].sum(), FEWEST)
+    shares[absent] *= room / max(shares[absent].sum(), 1.0)
+    return [fact for fact, taken in zip(facts, rng.random(len(facts)) < shares, strict=True) if taken]
 
 
 def _worded(fact: Fact, number: int, book: Phrasebook) -> Iterator[Item]:
-    """A fact in its phrasings, and once more for the probe.
-
-    What is not there gets one phrasing.
-    """
+    """A fact in its phrasings, and once more for the probe."""
     phrasings = book.film[fact.kind]
     many = 1 if fact.absent else FORMS.get(fact.kind, 1)
     view = book.view(fact.kind, number, **fact.slots) if fact.shown and fact.proof else ""
@@ -116,44 +118,6 @@ def _worded(fact: Fact, number: int, book: Phrasebook) -> Iterator[Item]:
 
 def _item(fact: Fact, question: str, form: int, view: str) -> Item:
     return Item(question, fact.answer, fact.kind, fact.spans, fact.id, form, view, fact.absent)
-
-
-class Moments:
-    """Questions too many to list, made anew at every step: any moment, any fact, anything that never was."""
-
-    def __init__(self, events: Sequence[Event], book: Phrasebook, duration: float) -> None:
-        self.film, self.book, self.duration = Film(events, book, duration), book, duration
-        rng = np.random.default_rng(47)
-        self.never = list(self.film.never(rng, NOWHERE))
-        self.facts = [f for f in (*self.film.facts(rng), *composed(self.film, rng)) if not f.absent]
-
-    def draw(self, rng: np.random.Generator, count: int) -> list[Item]:
-        """So many items, in any of the phrasings of their kinds."""
-        items: list[Item] = []
-        for _ in range(20 * count):
-            if len(items) == count:
-                break
-            if facts := self._facts(rng):
-                phrasings = self.book.film[facts[0].kind]
-                form = int(rng.integers(len(phrasings)))
-                question = self.book.fill(phrasings[form], **facts[0].slots)
-                items.append(_item(facts[0], question, form, ""))
-        return items
-
-    def _facts(self, rng: np.random.Generator) -> list[Fact]:
-        """One fact, or none where the timeline is silent."""
-        share = rng.random()
-        if share < 0.3 or not self.film.stretches:
-            return [self.never[int(rng.integers(len(self.never)))]]
-        if share < 0.6 and self.facts:
-            return [self.facts[int(rng.integers(len(self.facts)))]]
-        if share < 0.65:
-            event = self.film.stretches[int(rng.integers(len(self.film.stretches)))]
-            slack = min(2.0, event.span.length / 8)
-            start, end = np.array([event.start, event.end]) + rng.uniform(-slack, slack, 2)
-            return [self.film.over(event, max(0.0, float(start)), float(end))]
-        found = self.film.at(TICK * float(rng.integers(int(self.duration // TICK) + 1)))
-        return found[1:] if share < 0.7 else found[:1]
 
 
 def split(items: Sequence[Item], most: int = PROBED, seed: int = 0) -> tuple[list[Item], list[Item]]:

@@ -1,4 +1,4 @@
-"""One question in many words: in every way a model of few words was taught it; the surest reply counts.
+"""One question in many words: in every way a model of few words was taught it; the replies vote.
 
 A small adapter knows a fact better in the phrasings in which it has read it. A question of a known pattern is
 put in every phrasing of its kind; one of an unknown pattern in those of the kind whose phrasings are nearest,
@@ -15,7 +15,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from watchonce.contracts import Reply
+from watchonce.study import times
 from watchonce.study.phrasebook import Phrasebook
+from watchonce.types import Span
 
 MOST = 8  # wordings of a question, itself among them
 FAR = 0.5  # of a question's own weight by which the nearest phrasing may differ
@@ -27,6 +29,7 @@ SAME |= {"is": "was", "are": "were", "does": "did", "happens": "happened"}
 TOKEN = re.compile(r"\{\w+\}|\w+")
 CLOCK = r"\d{1,3}(?::\d{2}){1,2}"
 SLOT = re.compile(r"\{(\w+?)(2?)\}")
+NOTHING = re.compile(r"\bnot (found|in (the|this) video)\b", re.IGNORECASE)
 KEYS = {"verb": "activity", "third": "activity", "past": "activity", "ing": "activity", "until": "time"}
 
 
@@ -125,6 +128,25 @@ def _filled(said: dict[str, list[str]], book: Phrasebook) -> dict[str, str]:
     return values
 
 
-def surest(replies: Sequence[Reply]) -> Reply:
-    """The reply to the wording the model was surest of; the first where it tells no probabilities."""
-    return max(replies, key=lambda reply: reply.sure or 0.0)
+def settle(replies: Sequence[Reply]) -> Reply:
+    """The reply that the wordings of one question speak for: first whether there is an answer, then which.
+
+    A reply counts as much as the model was sure of it. Those that find nothing are weighed against all others
+    together, since one wrong answer is not like another; then replies of the same words count as one, and
+    the surest of them stands. The first where the model tells no probabilities.
+    """
+    if any(reply.sure is None for reply in replies):
+        return replies[0]
+    said: dict[str, list[Reply]] = defaultdict(list)
+    for reply in replies:
+        words, spans = times.parse(reply.text)
+        said["" if says_nothing(words, spans) else f"answer {words}"].append(reply)
+    weight = {words: sum(reply.sure or 0.0 for reply in same) for words, same in said.items()}
+    nothing = weight.pop("", 0.0)
+    chosen = "" if nothing > sum(weight.values()) else max(weight, key=lambda words: weight[words])
+    return max(said[chosen], key=lambda reply: reply.sure or 0.0)
+
+
+def says_nothing(words: str, spans: Sequence[Span]) -> bool:
+    """Whether a reply, parsed, says that the video has no answer."""
+    return not (words or spans) or bool(NOTHING.search(words))

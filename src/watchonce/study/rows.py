@@ -24,10 +24,9 @@ SYSTEM = (
     " is. If the video does not show it, say: not found."
 )
 LIKELIEST = 20  # ids of a teacher's distribution that are kept; the others count as one
-PROOF = 0.5  # weight of the times that follow an answer's words
+PROOF = 0.2  # weight of the times that follow an answer's words
 BATCH = 16  # rows a call of the teacher; fixed, so that a resumed study repeats the same arithmetic
 CLIPS = 96  # encoded clips kept at hand
-SWAPS = ((0, 1, 2), (2, 0, 1), (1, 2, 0), (0, 2, 1))  # orders of red, green, blue
 
 Clip = Callable[[Span], Tokens]
 
@@ -53,6 +52,7 @@ class Row:
     expected: Expected | None = None
     fact: str = ""
     words: int = 0  # ids of the answer's words; the times that prove it follow
+    asked: int = 0  # ids before them that still belong to the question
 
     def __len__(self) -> int:
         return len(self.prompt) + len(self.target)
@@ -120,19 +120,31 @@ class Layout:
 
     @torch.no_grad()
     def kept(self, prompts: Sequence[Prompt], limit: int = 24) -> list[Row]:
-        """What the bare model says to each prompt, with its whole expectation at every step."""
+        """What the bare model expects at every step of its answers, and of the words that ask."""
         rows = []
         for first in range(0, len(prompts), BATCH):
             batch = list(prompts[first : first + BATCH])
             with self.student.off():
-                targets = [
-                    self.student.ids(r.text)[:limit] if r.text else []
-                    for r in self.vlm.generate(batch, limit)
-                ]
-                pairs = [(p, t) for p, t in zip(batch, targets, strict=True) if t]
-                said = self.student.logits([p for p, _ in pairs], [t for _, t in pairs]) if pairs else []
-            rows += [Row(p, tuple(t), 1.0, likeliest(s)) for (p, t), s in zip(pairs, said, strict=True)]
+                replies = self.vlm.generate(batch, limit)
+                targets = [self.student.ids(reply.text)[:limit] for reply in replies if reply.text]
+                opened = [opening(p) for p, reply in zip(batch, replies, strict=True) if reply.text]
+                whole = [[*asked, *target] for (_, asked), target in zip(opened, targets, strict=True)]
+                said = self.student.logits([shown for shown, _ in opened], whole) if whole else []
+            rows += [
+                Row(shown, tuple(ids), expected=likeliest(logits), asked=len(asked))
+                for (shown, asked), ids, logits in zip(opened, whole, said, strict=True)
+            ]
         return rows
+
+
+def opening(prompt: Prompt) -> tuple[Prompt, list[int]]:
+    """A prompt up to the last thing it shows, or its first token, and the ids of the words that follow."""
+    seen = prompt.slots.nonzero()
+    at = int(seen[-1]) + 1 if len(seen) else 1
+    rest = prompt.ids[at:].tolist()
+    return replace(
+        prompt, ids=prompt.ids[:at], slots=prompt.slots[:at], positions=prompt.positions[..., :at]
+    ), rest
 
 
 def ask(vlm: VLM, question: str) -> Prompt:
@@ -165,29 +177,3 @@ def frames_of(video: Video, vlm: VLM, span: Span) -> FrameBatch:
     last = max(0.0, video.duration - 1e-3)
     moments = span.start + (np.arange(vlm.clip) + 0.5) * span.length / vlm.clip
     return video.frames_at(np.unique(moments.clip(0.0, last)), size=vlm.size)
-
-
-def altered(frames: FrameBatch, rng: np.random.Generator) -> FrameBatch:
-    """The same clip in another house: mirrored, its colours in another order, or both."""
-    pixels = frames.pixels[:, list(SWAPS[int(rng.integers(len(SWAPS)))])]
-    if rng.random() < 0.5:
-        pixels = pixels[..., ::-1]
-    return FrameBatch(np.ascontiguousarray(pixels), frames.start, frames.end)
-
-
-def replay(
-    video: Video, vlm: VLM, items: Sequence[Item], count: int, seed: int, general: Sequence[str] = ()
-) -> list[Prompt]:
-    """Prompts whose answers must stay: questions about clips in view, most of them altered, and general ones.
-
-    A question is as often asked of its own clip as of another, so that looking stays worth while.
-    """
-    rng = np.random.default_rng([seed, 77])
-    seen = [item for item in items if item.view and item.evidence]
-    prompts = [vlm.prompt(text) for text in general]
-    for _ in range(count if seen else 0):
-        asked, shown = (seen[int(rng.integers(len(seen)))] for _ in range(2))
-        frames = frames_of(video, vlm, shown.evidence[0])
-        tokens = vlm.encode(altered(frames, rng))
-        prompts.append(vlm.prompt((asked if rng.random() < 0.5 else shown).view, tokens=tokens))
-    return prompts

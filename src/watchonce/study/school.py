@@ -13,23 +13,22 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from watchonce.contracts import VLM, Desk, Lora, Student
 from watchonce.study import exam
-from watchonce.study.distil import Course, Fresh, distil
+from watchonce.study.distil import Course, distil
 from watchonce.study.exam import Marks
 from watchonce.study.items import Corpus, Item
-from watchonce.study.rows import Layout, Row, clips_of, replay
+from watchonce.study.replay import replay
+from watchonce.study.rows import Layout, Row, clips_of
 
 LEGS = 1
 GAIN = 0.005  # of the probe; a leg that gains less is the last
 AGAIN = 2  # more readings of what the probe showed to be missing
 SLOWER = 0.6  # of the rate, every leg after the first
 SHORTER = 0.3  # of the readings, every leg after the first
-KEPT = 96  # prompts that must be answered as before
+KEPT = (60, 400)  # prompts that must be answered as before: at least, at most
+A_MINUTE = 16  # of film, of them
 
-Draw = Callable[[np.random.Generator, int], Sequence[Item]]
 Again = Callable[[Corpus, Marks], Corpus]
 
 
@@ -56,9 +55,8 @@ class Report:
 class School:
     """One adapter of one model, taught at one desk.
 
-    draw: items made anew for one step (times anywhere in the film). again: a further study where an exam
-    showed gaps, after the first leg. before: items that `lora.start` has learnt already; they are read
-    along, so that they are not forgotten.
+    again: a further study where an exam showed gaps, after the first leg. before: items that `lora.start`
+    has learnt already; they are read along, so that they are not forgotten.
     """
 
     desk: Desk
@@ -66,7 +64,6 @@ class School:
     lora: Lora
     course: Course
     legs: int = LEGS
-    draw: Draw | None = None
     again: Again | None = None
     before: Sequence[Item] = ()
     report: Report = field(default_factory=Report, init=False)
@@ -83,17 +80,17 @@ class School:
 
     def _legs(self, student: Student, corpus: Corpus, out: Path) -> Corpus:
         layout = Layout(self.vlm, student)
-        fresh = None if self.draw is None else _drawn(self.draw, layout)
-        kept = layout.kept(replay(self.desk.video, self.vlm, corpus.items, KEPT, self.course.seed))
+        count = min(max(KEPT[0], round(A_MINUTE * self.desk.video.duration / 60)), KEPT[1])
+        kept = layout.kept(replay(self.desk.video, self.vlm, corpus, count, self.course.seed))
         self.report.kept = len(kept)
         rows, best = self._rows(layout, corpus), -1.0
         for leg in range(self.legs):
-            lost = self._leg(leg, student, rows, kept, fresh)
+            lost = self._leg(leg, student, rows, kept)
             marks = exam.sit(self.vlm, corpus.probe)
             share = round(marks.share, 4)
             self.report.legs.append({"steps": len(lost), "loss": round(lost[-1], 4), "probe": share})
             if marks.share > best:
-                self.report.share, self.report.kinds = share, dict(marks.kinds)
+                self._kept(marks)
                 student.save(out)
             gain, best = marks.share - best, max(best, marks.share)
             if gain < GAIN or not marks.missed or leg + 1 == self.legs:
@@ -101,8 +98,16 @@ class School:
             if self.again is not None and leg == 0:
                 corpus = self.again(corpus, marks)
                 rows = self._rows(layout, corpus)
+                # the probe is another one now: what is kept sits it, too, or two exams would be compared
+                marks = exam.sit(self.vlm, corpus.probe)
+                best = marks.share
+                self._kept(marks)
             rows = rows + AGAIN * [row for row in rows if row.fact in marks.missed]
         return corpus
+
+    def _kept(self, marks: Marks) -> None:
+        """What the adapter that is kept can do."""
+        self.report.share, self.report.kinds = round(marks.share, 4), dict(marks.kinds)
 
     def _rows(self, layout: Layout, corpus: Corpus) -> list[Row]:
         rows, self.report.teacher = layout.taught(
@@ -111,9 +116,7 @@ class School:
         self.report.rows = len(rows)
         return rows
 
-    def _leg(
-        self, leg: int, student: Student, rows: Sequence[Row], kept: Sequence[Row], fresh: Fresh | None
-    ) -> list[float]:
+    def _leg(self, leg: int, student: Student, rows: Sequence[Row], kept: Sequence[Row]) -> list[float]:
         course = replace(
             self.course,
             rounds=self.course.rounds * (SHORTER if leg else 1.0),
@@ -126,13 +129,5 @@ class School:
             kept,
             course,
             checkpoint=self.desk.folder / f"leg{leg}.safetensors",
-            fresh=fresh,
             tell=lambda done, total: self.desk.tell(f"learn {leg + 1}", done, total),
         )
-
-
-def _drawn(draw: Draw, layout: Layout) -> Fresh:
-    def rows(rng: np.random.Generator, count: int) -> list[Row]:
-        return layout.rows(draw(rng, count))
-
-    return rows

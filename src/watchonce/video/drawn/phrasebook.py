@@ -146,9 +146,9 @@ def asked_phrasings() -> dict[str, tuple[str, ...]]:
 
 
 def clip_phrasings() -> dict[str, tuple[str, ...]]:
-    """Per kind of view, the phrasings for a clip; what is held out for films is not among them either."""
+    """Per kind, the phrasings for a clip; what is held out for films is not among them either."""
     held = {phrasings[-1] for phrasings in FILM.values()}
-    return {kind: tuple(p for p in CLIP[kind] if p not in held) for kind in dict.fromkeys(VIEWS.values())}
+    return {kind: tuple(p for p in phrasings if p not in held) for kind, phrasings in CLIP.items()}
 
 
 def phrasebook() -> str:
