@@ -35,6 +35,9 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 
+FASTEST = 1000  # frames a second: times are written in milliseconds
+
+
 @dataclass(frozen=True, slots=True)
 class Budget:
     """How much may be looked at and kept. `None` means no cap; every other value is a hard one."""
@@ -46,10 +49,16 @@ class Budget:
     rounds: int = 1  # looks an answerer may take
 
     def __post_init__(self) -> None:
-        for name in ("fps", "frames", "tokens", "memory", "rounds"):
+        rate, number = self.fps, (int, float, np.integer, np.floating)
+        if rate is not None and (
+            type(rate) is bool or not isinstance(rate, number) or not 0 < rate <= FASTEST
+        ):
+            raise BadInput(f"budget.fps must be a number above 0 and at most {FASTEST}, got {rate!r}")
+        for name in ("frames", "tokens", "memory", "rounds"):
             value = getattr(self, name)
-            if value is not None and not 0 < value < 2**31:
-                raise BadInput(f"budget.{name} must be above 0 and below 2^31, got {value}")
+            whole = isinstance(value, int | np.integer) and type(value) is not bool
+            if value is not None and not (whole and 0 < value < 2**31):
+                raise BadInput(f"budget.{name} must be a whole number above 0 and below 2^31, got {value!r}")
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -30,6 +30,7 @@ CURES = {
     errno.EPERM: "choose a place that may be written",
     errno.ENAMETOOLONG: "choose a shorter name",
     errno.ENOTDIR: "choose a place below a folder, not below a file",
+    errno.EEXIST: "choose a place below a folder, not below a file",
     errno.EIO: "the disk itself fails: look into the system's log, and choose another disk",
 }
 AT_HERE, EXCHANGE = -100, 2  # AT_FDCWD; RENAME_EXCHANGE of renameat2(2), RENAME_SWAP of renamex_np(2)
@@ -113,8 +114,13 @@ def remove(folder: Path) -> None:
 
 
 def settle(out: Path) -> None:
-    """Mends what a kill within `put` or `remove` may have left: a folder is back, or gone."""
+    """Mends what a kill within `put` or `remove` may have left: a folder is back, or gone.
+
+    Raises CannotWrite for a name that no folder can have, before work is spent on it.
+    """
     with writing(out):
+        with suppress(FileNotFoundError):
+            out.lstat()
         for gone in _asides(out, "gone-"):
             _remove(gone)
         for old in _asides(out, "old-"):  # of systems that cannot exchange two names in one step

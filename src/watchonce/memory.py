@@ -183,7 +183,7 @@ def _recipe(name: str, overrides: Sequence[str]) -> Recipe:
 
 
 # what a method says to a state that is not its own
-UNFIT = (BadInput, KeyError, ValueError, TypeError, IndexError, RuntimeError, AttributeError)
+UNFIT = (BadInput, DamagedMemory, KeyError, ValueError, TypeError, IndexError, RuntimeError, AttributeError)
 
 
 class Memory:

@@ -20,6 +20,7 @@ from watchonce import discovery
 from watchonce.contracts import KINDS, Answerer, Bodies, Budget, Compressor, Memory, Part, Selector
 from watchonce.types import BadInput
 
+MOST = 2**20  # bytes of a recipe file
 TABLES = ("models", "budget", "select", "compress", "memory", "answer", "train")
 DEFAULTS: dict[str, dict[str, Any]] = {
     "models": {"vlm": "auto", "text": "none", "vision": "none"},
@@ -48,6 +49,8 @@ class Recipe:
         """A fresh part of a kind, or None where the recipe names none (compress may be absent)."""
         table = dict(self.tables[kind])
         name = table.pop("name", None)
+        if name is not None and not isinstance(name, str):
+            raise BadInput(f"{kind}.name must be the name of a part, got {name!r}")
         return None if name is None else make(discovery.find(kind, name), table, kind)
 
     def parts(self, bodies: Bodies) -> Parts:
@@ -104,6 +107,9 @@ def from_tables(name: str, tables: Mapping[str, Any], overrides: Sequence[str] =
         _apply(full, override)
     recipe = Recipe(name, full)
     _known(full["models"], DEFAULTS["models"], "key", "models")
+    for kind, where in full["models"].items():
+        if not isinstance(where, str):
+            raise BadInput(f"models.{kind} must be a hub id, a folder, tiny or none, got {where!r}")
     _ = recipe.budget
     for kind in KINDS:
         if recipe.part(kind) is None and kind != "compress":
@@ -129,12 +135,12 @@ def _folder() -> Any:
 
 
 def _read(where: str) -> tuple[str, dict[str, Any]]:
-    path = Path(where)
+    path = Path(where.replace("\0", "�"))  # no file has such a name; asking for one would be an error
     shipped = _folder() / f"{where}.toml"
     if path.suffix == ".toml":
         if not path.is_file():
             raise BadInput(f"no recipe file at {where}; shipped recipes: {', '.join(names())}")
-        text, name = path.read_text(encoding="utf-8"), path.stem
+        text, name = _text(path), path.stem
     elif "/" not in where and shipped.is_file():
         text, name = shipped.read_text(encoding="utf-8"), where
     elif where in discovery.parts("memory"):
@@ -147,8 +153,20 @@ def _read(where: str) -> tuple[str, dict[str, Any]]:
         )
     try:
         return name, tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise BadInput(f"recipe {where} is not TOML: {error}") from error
+
+
+def _text(path: Path) -> str:
+    """The words of a recipe file; BadInput for one that is too long or no text."""
+    with path.open("rb") as file:
+        content = file.read(MOST + 1)
+    try:
+        if len(content) > MOST:
+            raise BadInput(f"{path} has more than {MOST} bytes, which no recipe has; give a recipe")
+        return content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise BadInput(f"{path} is not UTF-8 text ({error}); give a recipe") from error
 
 
 def _apply(full: dict[str, dict[str, Any]], override: str) -> None:
@@ -159,6 +177,8 @@ def _apply(full: dict[str, dict[str, Any]], override: str) -> None:
     _known([table], TABLES, "table", f"override {override!r}")
     try:
         full[table][key] = tomllib.loads(f"v = {value}")["v"]
+    except RecursionError:
+        raise BadInput(f"override {override[:60]!r}... is nested too deeply; give a plain value") from None
     except tomllib.TOMLDecodeError:
         full[table][key] = value.strip()  # a bare word is a string
 

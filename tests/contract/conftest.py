@@ -7,18 +7,19 @@ import shutil
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import pytest
+import torch
+from safetensors.torch import save_file
 
 from tests.parts import Eye
 from watchonce import library, pipeline, recipe
-from watchonce.contracts import Bodies, Lora, MemoryState
+from watchonce.contracts import Bodies, MemoryState
 from watchonce.library import Catalogue
 from watchonce.models.source import TINY
 from watchonce.types import Coverage, Note
-from watchonce.video import open_video
 from watchonce.video.drawn.film import draw
+from watchonce.video.reader import Reader
 
 KINDS = ("diary", "long_vmnet", "nkr")
 
@@ -38,12 +39,23 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "home"
 
 
-def walk(film: Path, out: Path, *, force: bool = False) -> Path:
+class Here(Reader):
+    """A video that is decoded in this process, which a test may fork or kill."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self.name, self.fingerprint = path.name, library.digest(path)
+
+    def notes(self) -> list[Note]:
+        """No subtitles."""
+        return []
+
+
+def walk(film: Path, out: Path, *, force: bool = False, home: Path | None = None) -> Path:
     """A diary by the hand-made eye."""
     bodies = Bodies(vlm=Eye())  # type: ignore[arg-type]
-    plan = recipe.load("diary")
-    catalogue = Catalogue(out.parent / "home")
-    return pipeline.watch(open_video(film), out, plan, bodies, catalogue=catalogue, force=force)
+    plan, catalogue = recipe.load("diary"), Catalogue(home or out.parent / "home")
+    return pipeline.watch(Here(film), out, plan, bodies, catalogue=catalogue, force=force)
 
 
 def _relational(film: Path, out: Path) -> Path:
@@ -52,22 +64,38 @@ def _relational(film: Path, out: Path) -> Path:
     if not (TINY / "config.json").is_file():
         pytest.skip("the tiny model is not in this checkout; run watchonce train tiny")
     plan, bodies = recipe.load("long_vmnet"), Bodies(vision=load_vision("tiny"))
-    return pipeline.watch(open_video(film), out, plan, bodies, catalogue=Catalogue(out.parent / "home"))
+    return pipeline.watch(Here(film), out, plan, bodies, catalogue=Catalogue(out.parent / "home"))
 
 
 def _adapter(film: Path, out: Path) -> Path:
-    """A memory as nkr leaves it, whose adapter has learnt nothing: what matters here is its files."""
-    from watchonce.models.vlm import load_vlm
+    """A memory as nkr leaves it, with an adapter of the tiny model that changes nothing: its files matter."""
+    from watchonce.models.source import weights_hash
+    from watchonce.tensorfile import read_header
 
     if not (TINY / "config.json").is_file():
         pytest.skip("the tiny model is not in this checkout; run watchonce train tiny")
-    vlm: Any = load_vlm("tiny", device="cpu")
-    adapter, work = out.parent / "adapter", out.parent / "work"
+    adapter, work, revision = out.parent / "adapter", out.parent / "work", weights_hash(TINY)
+    adapter.mkdir()
     work.mkdir()
-    with vlm.learn(Lora(2, 4)) as student:
-        student.save(adapter)
+    matrices = {}
+    for name, entry in read_header(TINY / "model.safetensors").entries.items():
+        if "text_model" in name and name.endswith("q_proj.weight"):
+            stem = f"base_model.model.{name.removesuffix('.weight')}"
+            matrices[f"{stem}.lora_A.weight"] = torch.full((2, entry.shape[1]), 0.01)
+            matrices[f"{stem}.lora_B.weight"] = torch.zeros(entry.shape[0], 2)
+    assert matrices, "the tiny model has other names: nothing would be adapted"
+    save_file(matrices, adapter / "adapter_model.safetensors")
+    config = {
+        "peft_type": "LORA",
+        "r": 2,
+        "lora_alpha": 4,
+        "target_modules": ["q_proj"],
+        "base_model_name_or_path": "tiny",
+        "revision": revision,
+    }
+    (adapter / "adapter_config.json").write_text(json.dumps(config))
     (adapter / "nkr.json").write_text(json.dumps({"format": "nkr/1"}))
-    video = open_video(film)
+    video = Here(film)
     facts = {
         "schema": library.SCHEMA,
         "version": "test",
@@ -78,7 +106,7 @@ def _adapter(film: Path, out: Path) -> Path:
             "width": video.width,
             "height": video.height,
         },
-        "models": {"vlm": {"name": "tiny", "revision": vlm.revision}, "text": None, "vision": None},
+        "models": {"vlm": {"name": "tiny", "revision": revision}, "text": None, "vision": None},
         "recipe": recipe.load("nkr").as_dict(),
         "job": {},
         "coverage": asdict(Coverage(70.0, 70.0, 140, 70, 1.0)),

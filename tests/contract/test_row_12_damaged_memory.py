@@ -50,7 +50,7 @@ def test_every_file_cut_short_or_gone_is_named_and_refused(copy_of: Copy, kind: 
     for file in files_of(memory):
         whole = file.read_bytes()
         name = file.relative_to(memory).as_posix()
-        for length in sorted({0, 1, len(whole) // 2, len(whole) - 1} - {len(whole)}):
+        for length in sorted(n for n in {0, 1, len(whole) // 2, len(whole) - 1} if 0 <= n < len(whole)):
             file.write_bytes(whole[:length])
             assert library.verify(memory), f"{name} cut to {length} bytes"
             if not name.startswith(library.THUMBS):

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from watchonce.memory import Hit
 
 ALL = "all"
+QUESTIONS = 2**24  # characters of a file of questions
 Activity = Annotated[str | None, typer.Option(help="A thing that is done: lift, cut, wash.")]
 Thing = Annotated[Path | None, typer.Option("--object", help="A picture of one object, cut out closely.")]
 Box = Annotated[str | None, typer.Option(help="Where in that picture the object is: X1,Y1,X2,Y2 in 0..1.")]
@@ -213,9 +214,19 @@ def _lines(source: str | None) -> list[str]:
     if source is None:
         return []
     try:
-        text = sys.stdin.read() if source == "-" else Path(source).read_text(encoding="utf-8")
+        if source == "-":
+            text = sys.stdin.read(QUESTIONS + 1)
+        elif not Path(source).is_file():  # a pipe or a device would be waited for
+            raise BadInput(f"--questions {source}: no file is there; give a UTF-8 text file, or -")
+        else:
+            with Path(source).open(encoding="utf-8") as file:
+                text = file.read(QUESTIONS + 1)
     except (OSError, UnicodeDecodeError) as error:
         raise BadInput(f"--questions {source}: {error}; give a UTF-8 text file, or -") from error
+    if len(text) > QUESTIONS:
+        raise BadInput(
+            f"--questions {source} has more characters than at most {QUESTIONS}; ask in several goes"
+        )
     return [line.strip() for line in text.splitlines() if line.strip()]
 
 

@@ -48,7 +48,7 @@ class Catalogue:
         """Enters a memory under its folder name without `.memory`; the newest of a name wins."""
         source = manifest["source"]
         row = (
-            str(path.resolve()),
+            _text(path),
             memory_name(path),
             source["fingerprint"],
             source["duration"],
@@ -62,7 +62,7 @@ class Catalogue:
     def begin(self, path: Path, fingerprint: str) -> None:
         """Remembers that a watch of a video into `path` was begun, so that `delete` finds its leftovers."""
         with self._db() as db:
-            db.execute("INSERT OR REPLACE INTO unfinished VALUES (?, ?)", (str(path.resolve()), fingerprint))
+            db.execute("INSERT OR REPLACE INTO unfinished VALUES (?, ?)", (_text(path), fingerprint))
 
     def unfinished(self) -> list[tuple[Path, str]]:
         """`(path, fingerprint)` of every watch that was begun and did not end."""
@@ -95,7 +95,7 @@ class Catalogue:
 
         Nothing of the rows is left in the file: they are overwritten, and the file is written anew.
         """
-        rows = [(str(path.resolve()),) for path in paths]
+        rows = [(_text(path),) for path in paths]
         with self._db() as db:
             db.executemany("DELETE FROM memory WHERE path = ?", rows)
             db.executemany("DELETE FROM unfinished WHERE path = ?", rows)
@@ -141,3 +141,11 @@ class Catalogue:
         db.execute("CREATE TABLE IF NOT EXISTS unfinished (path TEXT PRIMARY KEY, fingerprint TEXT)")
         db.execute('CREATE TABLE IF NOT EXISTS model (revision TEXT PRIMARY KEY, "where" TEXT)')
         return db
+
+
+def _text(path: Path) -> str:
+    """A path as the catalogue writes it; BadInput for bytes that are no UTF-8, which SQLite cannot keep."""
+    text = str(path.resolve())
+    if not text.isascii() and text.encode("utf-8", "replace").decode() != text:
+        raise BadInput(f"the name {text!r} is not UTF-8; choose another -o")
+    return text

@@ -18,6 +18,8 @@ def read_still(path: str | Path) -> np.ndarray:
     """
     from PIL import Image, ImageOps, UnidentifiedImageError
 
+    if not Path(path).is_file():  # a pipe would be waited for
+        raise BadInput(f"no picture at {path}; give a PNG, JPEG or WebP of the object")
     try:
         with Image.open(path) as opened:
             if opened.width * opened.height > LARGEST:
@@ -25,8 +27,6 @@ def read_still(path: str | Path) -> np.ndarray:
                     f"{path} is {opened.width}x{opened.height} pixels; give the object's crop alone"
                 )
             upright = ImageOps.exif_transpose(opened).convert("RGBA")
-    except FileNotFoundError as error:
-        raise BadInput(f"no picture at {path}; give a PNG, JPEG or WebP of the object") from error
     except (UnidentifiedImageError, OSError, SyntaxError, Image.DecompressionBombError) as error:
         raise BadInput(f"{path} is not a picture that can be read; give a PNG, JPEG or WebP") from error
     ground = Image.new("RGBA", upright.size, "white")
