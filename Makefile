@@ -6,11 +6,12 @@ DEMO := demo
 export WATCHONCE_HOME ?= $(CURDIR)/$(DEMO)/library
 export HF_HUB_OFFLINE ?= 1
 
-.PHONY: help setup demo test lint lock clean
+.PHONY: help setup demo test fuzz lint lock clean
 
 help:
 	@echo "make demo   set up, draw a 30-minute film, watch it once, delete it, ask 12 questions"
 	@echo "make test   set up, lint, types, tests with line coverage"
+	@echo "make fuzz   change bytes of videos and memories for MINUTES=10, FUZZ=both, videos or memories"
 	@echo "make lint   format, lint and types alone"
 	@echo "make lock   resolve pyproject.toml into requirements.lock"
 
@@ -43,6 +44,13 @@ lint: setup
 
 test: lint
 	$(BIN)/python -m pytest --numprocesses=auto --dist=loadfile --cov=watchonce --cov-report=term:skip-covered
+
+MINUTES ?= 10
+FUZZ ?= both
+
+fuzz: setup
+	OMP_NUM_THREADS=1 WATCHONCE_HOME=$(CURDIR)/fuzz/home $(BIN)/python benchmarks/fuzz.py \
+		--minutes $(MINUTES) --kind $(FUZZ) --folder fuzz
 
 lock: setup
 	$(BIN)/uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 \
