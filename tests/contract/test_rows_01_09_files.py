@@ -147,7 +147,7 @@ def test_row_07_bombs_meet_limits_of_size_number_and_time(tmp_path: Path) -> Non
     receipt = watched(path)["coverage"]
     assert receipt["kept"] == 2
     assert receipt["declared"] >= 36_000
-    assert time.monotonic() - began < 30
+    assert time.monotonic() - began < 60
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200_000  # KB
     many = write(tmp_path, Film("many.mkv", codec="ffv1", width=1, height=1, pixels="gray", frames=500))
     with pytest.raises(UnreadableVideo, match="more than 400 pictures"):

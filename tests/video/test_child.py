@@ -27,8 +27,8 @@ ENDS = {  # name of a file -> what its decoder does after three results, and wha
     "abort": ("os.abort()", r"crashed \(SIGABRT\)"),
     "kill": ("os.kill(os.getpid(), 9)", r"was killed \(SIGKILL\).*memory"),
     "exit": ("os._exit(3)", "stopped with exit status 3"),
-    "loop": ("while True: pass", r"no progress for 0\.6 s"),
-    "halt": ("os.kill(os.getpid(), 19)", r"no progress for 0\.6 s"),
+    "loop": ("while True: pass", r"no progress for 1\.5 s"),
+    "halt": ("os.kill(os.getpid(), 19)", r"no progress for 1\.5 s"),
 }
 DEEDS = {name: deed for name, (deed, _) in ENDS.items()} | {
     "hungry": "bytearray(3 << 30)",
@@ -76,13 +76,11 @@ def doomed(film: Path, name: str) -> Path:
 
 
 def tree() -> list[int]:
-    """Living and dead processes below this one."""
-    found, todo = [], [os.getpid()]
-    while todo:
-        pid = todo.pop()
+    """The fork server and all processes below it, dead ones too."""
+    found = [server.prepare().process.pid]
+    for pid in found:
         below = Path(f"/proc/{pid}/task/{pid}/children")
-        more = [int(n) for n in below.read_text().split()] if below.exists() else []
-        found, todo = found + more, todo + more
+        found += [int(n) for n in below.read_text().split()] if below.exists() else []
     return found
 
 
@@ -115,7 +113,7 @@ def idle_child(video: FileVideo) -> int:
 @pytest.mark.parametrize("end", ENDS)
 def test_row_19_a_decoder_that_dies_or_hangs_is_one_typed_error(film: Path, end: str) -> None:
     path = doomed(film, end)
-    video = open_video(path, threads=1, limits=Limits(stall=0.6))
+    video = open_video(path, threads=1, limits=Limits(stall=1.5))
     other = open_video(film)  # another job, which goes on
     before = tree()
     with pytest.raises(DecoderDied, match=ENDS[end][1]) as caught:
@@ -157,11 +155,11 @@ def test_row_19_a_waiting_child_or_its_server_may_be_killed_from_outside(film: P
 
 
 def test_wall_time_is_limited(film: Path) -> None:
-    video = open_video(doomed(film, "slow"), threads=1, limits=Limits(stall=5, wall=1.0))
+    video = open_video(doomed(film, "slow"), threads=1, limits=Limits(stall=9, wall=3.0))
     began = time.monotonic()
     with pytest.raises(DecoderDied, match="limit wall"):
         list(video.frames())
-    assert time.monotonic() - began < 8
+    assert time.monotonic() - began < 15
 
 
 def test_readings_of_one_video_may_overlap(film: Path) -> None:
