@@ -175,7 +175,7 @@ def _remuxed(film: Path) -> list[Path]:
     import av
 
     made = []
-    for ending in ("mkv", "ts", "avi"):
+    for ending in ("mkv", "ts"):
         out = film.with_suffix(f".{ending}")
         made.append(out)
         if out.is_file():
