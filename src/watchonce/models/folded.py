@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -60,8 +60,8 @@ def fold(model: nn.Module, matrices: Mapping[str, Tensor], config: Mapping[str, 
     and where the model is not float32: 8 or 11 bits of W + s B A have no room for a small change of W, a side
     path keeps all of it.
     """
-    paths = sorted({key.removeprefix(PREFIX).partition(".lora_")[0] for key in matrices})
-    if not _plain(config, paths) or not _pairs(matrices, paths):
+    paths = adapted(matrices)
+    if not is_plain(config, matrices):
         return None
     own = [model.get_submodule(path) for path in paths]
     if not all(type(one) is nn.Linear and one.weight.dtype is torch.float32 for one in own):
@@ -87,10 +87,20 @@ def _twin(own: nn.Linear, weight: Tensor) -> nn.Linear:
     return twin
 
 
-def _plain(config: Mapping[str, Any], paths: list[str]) -> bool:
-    """Is the adapter nothing but W x + (alpha / r) B A x, on just the modules its config aims at?"""
-    known = PLAIN | PLAIN_VALUES.keys()
-    if any(value for key, value in config.items() if key not in known):
+def adapted(names: Iterable[str]) -> list[str]:
+    """The modules that the matrices of a PEFT file belong to, sorted."""
+    return sorted({name.removeprefix(PREFIX).partition(".lora_")[0] for name in names})
+
+
+def is_plain(config: Mapping[str, Any], names: Collection[str]) -> bool:
+    """Is an adapter nothing but W x + (alpha / r) B A x, on just the modules its config aims at?
+
+    names: of all matrices in its file.
+    """
+    paths = adapted(names)
+    if set(names) != {f"{PREFIX}{path}.lora_{side}.weight" for path in paths for side in "AB"}:
+        return False
+    if any(value for key, value in config.items() if key not in PLAIN | PLAIN_VALUES.keys()):
         return False
     if any(config.get(key, values[0]) not in values for key, values in PLAIN_VALUES.items()):
         return False
@@ -100,8 +110,3 @@ def _plain(config: Mapping[str, Any], paths: list[str]) -> bool:
     return isinstance(aims, list) and all(
         any(path == aim or path.endswith(f".{aim}") for aim in aims) for path in paths
     )
-
-
-def _pairs(matrices: Mapping[str, Tensor], paths: list[str]) -> bool:
-    """Does the file hold an A and a B of every module, and nothing else?"""
-    return set(matrices) == {f"{PREFIX}{path}.lora_{side}.weight" for path in paths for side in "AB"}

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from watchonce.contracts import VLM, Desk, Lora
 from watchonce.study.items import Corpus
+from watchonce.tensorfile import check_finite
 from watchonce.types import BadInput, DamagedMemory
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 CONFIG, WEIGHTS, MANIFEST = "adapter_config.json", "adapter_model.safetensors", "nkr.json"
 RANKS = ((600.0, 8), (3600.0, 16), (7200.0, 32), (float("inf"), 64))  # seconds of video up to which, rank
 SIDES = ("lora_A", "lora_B")
+BASE = ("base_model_name_or_path", "revision")
 
 
 def lora_for(vlm: VLM, seconds: float, numbers: int | None, seed: int) -> Lora:
@@ -82,19 +84,30 @@ def shape_of(folder: Path) -> tuple[int, int]:
 def merge(folders: Sequence[Path], out: Path, weights: Sequence[float] | None = None) -> Path:
     """One adapter whose change of every matrix is the weighted sum of theirs, exactly; ranks add up.
 
-    All must be of one base and adapt the same modules; alpha / rank may differ. The default weights are 1.
+    All must be plain (`models/folded.py`), of one base, and adapt the same modules; alpha / rank may differ.
+    The default weights are 1. What the one knows the other's change disturbs: an adapter that is to know two
+    videos is better taught with both (docs/nkr.md).
     """
     from safetensors.torch import load_file, save_file
+
+    from watchonce.models.adapter import read_config
+    from watchonce.models.folded import is_plain
 
     weights = [1.0] * len(folders) if weights is None else list(weights)
     if len(folders) < 2 or len(weights) != len(folders):
         raise BadInput(
             f"a merge takes two adapters or more and a weight each, got {len(folders)}, {len(weights)}"
         )
+    configs = [read_config(folder) for folder in folders]
+    for folder in folders:
+        check_finite(folder / WEIGHTS, cure="copy or train the adapter again")
     parts = [load_file(folder / WEIGHTS) for folder in folders]
-    configs = [json.loads((folder / CONFIG).read_text(encoding="utf-8")) for folder in folders]
-    for folder, part, config in zip(folders[1:], parts[1:], configs[1:], strict=True):
-        if part.keys() != parts[0].keys() or config["revision"] != configs[0]["revision"]:
+    for folder, part, config in zip(folders, parts, configs, strict=True):
+        if not is_plain(config, part.keys()):
+            raise BadInput(
+                f"{folder} is more than W x + (alpha / r) B A x: only plain adapters can be merged"
+            )
+        if part.keys() != parts[0].keys() or any(config.get(k) != configs[0].get(k) for k in BASE):
             raise BadInput(f"{folder} and {folders[0]} are not adapters of one model: they cannot be one")
     rank = sum(int(config["r"]) for config in configs)
     scales = [w * c["lora_alpha"] / c["r"] for w, c in zip(weights, configs, strict=True)]
