@@ -106,7 +106,8 @@ def _read_only(libc: ctypes.CDLL, files: Iterable[Path], folder: Path) -> bool:
         return False
     # modules that are imported late
     libraries = {sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")}
-    libraries.add(str(Path(__file__).parents[1]))
+    loaded = [module for name, module in sys.modules.items() if "." not in name]
+    libraries.update(place for module in loaded for place in getattr(module, "__path__", ()))
     allowed = [(Path(place), _READ_FILE | _READ_DIR) for place in sorted(libraries) if Path(place).is_dir()]
     allowed += [(file, _READ_FILE) for file in files]
     allowed += [(folder, _READ_DIR)] if folder.is_dir() else []
