@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -112,10 +113,8 @@ def test_checksums_and_timelines(tmp_path: Path, content: str | bytes) -> None:
     raw = content if isinstance(content, bytes) else content.encode("utf-8", "replace")
     (tmp_path / library.SUMS).write_bytes(raw)
     (tmp_path / library.TIMELINE).write_bytes(raw)
-    try:
+    with suppress(ValueError):  # which `load` turns into DamagedMemory
         assert not any(".." in name.split("/") for name in _listed(tmp_path))
-    except ValueError:
-        pass  # which `load` turns into DamagedMemory
     try:
         assert all(note.end >= note.start for note in _read_notes(tmp_path / library.TIMELINE))
     except DamagedMemory:

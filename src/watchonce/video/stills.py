@@ -19,7 +19,8 @@ def read_still(path: str | Path) -> np.ndarray:
     from PIL import Image, ImageOps, UnidentifiedImageError
 
     if not Path(path).is_file():  # a pipe would be waited for
-        raise BadInput(f"no picture at {path}; give a PNG, JPEG or WebP of the object")
+        what = f"{path} is not a picture that can be read" if Path(path).exists() else f"no picture at {path}"
+        raise BadInput(f"{what}; give a PNG, JPEG or WebP of the object")
     try:
         with Image.open(path) as opened:
             if opened.width * opened.height > LARGEST:
