@@ -6,7 +6,7 @@
 The folder is that of nkr_accuracy.py: films and memories are made there unless they are. All are asked in one
 process, one question at a time, the films and the ways in an order drawn by lot:
 
-nkr       the adapter is mounted; the question is read in all wordings of its kind, the surest answer counts
+nkr       the adapter is mounted; the question is read in all wordings of its kind, which vote
 once      the same in the wording that was asked alone
 cold      the same from nothing but files: the memory is loaded and checked, the adapter mounted (few times)
 again     no memory: the whole film is decoded (1 frame a second), every frame encoded, as many as the model
