@@ -61,7 +61,8 @@ def spoil_memory(memory: Path, rng: random.Random) -> bool:
     from watchonce import library
 
     files = sorted(path for path in memory.rglob("*") if path.is_file())
-    file = rng.choice(files)
+    core = [path for path in files if path.parent.name != library.THUMBS]
+    file = rng.choice(core if rng.random() < 0.9 else files)
     file.write_bytes(mutate(file.read_bytes(), rng))
     if sealed := rng.random() < 0.5:
         rest = [path for path in files if path.name != library.SUMS]
