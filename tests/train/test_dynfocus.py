@@ -110,6 +110,20 @@ def test_the_filter_learns_from_evidence_and_the_sketch_from_answers(vlm: LocalV
     assert network.see.weight.grad is None  # the choice is not moved by answers
 
 
+def test_the_shipped_filter_finds_the_evidence_on_a_film_it_never_saw(vlm: LocalVLM, cache: Path) -> None:
+    """By the card .94 of the eight best frames prove the answer; chance here is about .1."""
+    network, facts = taught("shipped")
+    assert facts["model"] == vlm.revision
+    film = open_film(101, "val", 120.0, vlm, cache)
+    asked = film_questions(film.world, np.random.default_rng(0), 30)
+    proven = film.proven(asked)
+    score = network(film.rows(), network.hear([a.question for a in asked], film.middles()))
+    hits = [row[best.topk(8).indices].mean() for row, best in zip(proven, score, strict=True) if row.any()]
+    assert len(hits) >= 15
+    assert float(proven.mean()) < 0.3
+    assert float(torch.stack(hits).mean()) > 0.75
+
+
 def test_scale_and_models_that_cannot_be_taught_on_are_refused(tmp_path: Path) -> None:
     assert scaled(Schedule(), 0.01, 7).filter.steps == round(0.01 * Schedule().filter.steps)
     assert scaled(Schedule(), 0.01, 7).rods.seed == 7
