@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,9 @@ import pytest
 import torch
 
 from watchonce.contracts import Lora
+from watchonce.models.adapter import weight_shapes
 from watchonce.models.quick import multiplies_bfloat16
+from watchonce.models.student import PROJECTIONS
 from watchonce.models.vlm import load_vlm
 from watchonce.types import BadInput
 
@@ -121,7 +124,11 @@ def test_saved_mounted_and_loaded_by_peft_it_says_the_same(vlm: Any, tmp_path: P
     config = json.loads((folder / "adapter_config.json").read_text())
     assert (config["r"], config["lora_alpha"], config["peft_type"]) == (4, 8, "LORA")
     assert (config["base_model_name_or_path"], config["revision"]) == (vlm.name, vlm.revision)
-    assert not any(config[key] for key in ("rank_pattern", "alpha_pattern", "modules_to_save"))
+    assert not any(config[key] for key in ("rank_pattern", "alpha_pattern", "modules_to_save", "use_dora"))
+    assert config["bias"] == "none"
+    within = "text_model" if vlm.name == "tiny" or "smolvlm" in vlm.stock.lower() else "language_model"
+    served = rf"base_model\.model\.model\.{within}\.layers\.\d+\.{PROJECTIONS}\.lora_[AB]\.weight"
+    assert all(re.fullmatch(served, name) for name in weight_shapes(folder))  # as vLLM maps them
     with vlm.mount(folder), torch.no_grad():
         mounted = vlm.language.expect([prompt], [target])[0]
         assert {type(module) for module in vlm.model.modules()} == kinds, "it was not folded"
