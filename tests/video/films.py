@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -47,10 +49,23 @@ def picture(index: int, height: int, width: int) -> np.ndarray:
     return np.stack([red, green, blue], -1).astype(np.uint8)
 
 
+@contextmanager
+def usual_priority() -> Iterator[None]:
+    """SVT-AV1 moves a thread of root's that encodes to real time (FIFO 99), where it would stay."""
+    if not hasattr(os, "sched_getscheduler"):  # Linux alone has it
+        yield
+        return
+    policy, parameters = os.sched_getscheduler(0), os.sched_getparam(0)
+    try:
+        yield
+    finally:
+        os.sched_setscheduler(0, policy, parameters)
+
+
 def write(folder: Path, film: Film) -> Path:
     """Writes the file and returns its path."""
     path = folder / film.name
-    with av.open(str(path), "w", options=dict(film.container)) as out:
+    with usual_priority(), av.open(str(path), "w", options=dict(film.container)) as out:
         stream = cast(Any, out.add_stream(film.codec, rate=25))
         context = cast(VideoCodecContext, stream.codec_context)
         context.width, context.height, context.pix_fmt = film.width, film.height, film.pixels
