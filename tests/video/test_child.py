@@ -146,8 +146,9 @@ def test_row_19_a_waiting_child_or_its_server_may_be_killed_from_outside(film: P
     with pytest.raises(DecoderDied, match="SIGKILL"):
         video.stamps()
     assert len(video.stamps()) == 100
-    forker = tree()[0]
+    forker, waiting = tree()[0], idle_child(video)
     os.kill(forker, signal.SIGKILL)
+    assert gone(waiting), "a child goes with the server that forked it"
     with pytest.raises(DecoderDied):
         video.stamps()
     assert len(open_video(film).stamps()) == 100
