@@ -83,3 +83,13 @@ def test_a_path_where_something_else_is_now_is_left_alone(films: tuple[Path, Pat
 def test_what_names_no_video_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="no video file, no memory and no fingerprint"):
         removal.fingerprint_of("nothing", Catalogue(tmp_path / "home"))
+
+
+def test_a_memory_that_is_named_goes_wherever_it_lies(films: tuple[Path, Path], tmp_path: Path) -> None:
+    walk(films[1], tmp_path / "there.memory", home=tmp_path / "elsewhere")
+    assert call(tmp_path, "delete", "there.memory").returncode == 2
+    done = call(tmp_path, "delete", "there.memory", "--yes")
+    assert done.returncode == 0, done.stderr
+    assert not (tmp_path / "there.memory").exists()
+    none = call(tmp_path, "delete", str(films[1]))
+    assert (none.returncode, "nothing is known" in none.stderr) == (2, True)

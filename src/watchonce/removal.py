@@ -56,11 +56,16 @@ def fingerprint_of(what: str, catalogue: Catalogue) -> str:
     )
 
 
-def kept_of(fingerprint: str, catalogue: Catalogue) -> Kept:
-    """Everything on this machine that was made of the video, as far as library and catalogue know."""
+def kept_of(fingerprint: str, catalogue: Catalogue, named: str = "") -> Kept:
+    """Everything on this machine that was made of the video, as far as library and catalogue know.
+
+    named: what the video was called; where that is the path of a memory, it is meant, known or not.
+    """
     known = [Path(row["path"]) for row in catalogue.rows() if row["fingerprint"] == fingerprint]
     begun = [path for path, of in catalogue.unfinished() if of == fingerprint]
     own = [path for path in _own(catalogue) if _source(path) == fingerprint]
+    if named and (Path(named) / library.MANIFEST).is_file():
+        own.append(Path(named).resolve())
     memories = [path for path in dict.fromkeys([*known, *own]) if _is_memory(path, fingerprint)]
     journals = [path for path in dict.fromkeys([*known, *begun, *own]) if journal.place(path).is_dir()]
     # a measure of tokens does not say of which video they were; it is made again when it is needed

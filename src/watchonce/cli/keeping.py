@@ -48,10 +48,13 @@ def delete(
 
     catalogue = Catalogue()
     fingerprint = removal.fingerprint_of(video, catalogue)
-    kept = removal.kept_of(fingerprint, catalogue)
+    kept = removal.kept_of(fingerprint, catalogue, video)
+    if not (yes or kept):
+        raise BadInput(f"of {video} nothing is known in {catalogue.folder}; is WATCHONCE_HOME the right one?")
     if not yes:
-        found = "; ".join(_lines(kept)) or "nothing"
-        raise BadInput(f"of {video} there is: {found}; to remove it, say it again with --yes")
+        raise BadInput(
+            f"of {video} there is: {'; '.join(_lines(kept))}; to remove it, say it again with --yes"
+        )
     removal.delete(kept, catalogue)
     left, looked = removal.traces(catalogue.folder, [fingerprint.encode()])
     if left:
